@@ -1,0 +1,33 @@
+package vstream
+
+import "fmt"
+
+// ExpiredError says that a log no longer holds what a reader wanted, and what it still
+// holds. Its text begins with the documented words "invalid offset".
+type ExpiredError struct {
+	Requested        Offset
+	Earliest, Latest Offset
+}
+
+func (e *ExpiredError) Error() string {
+	return fmt.Sprintf("invalid offset: %d is older than the log, which holds %d to %d", e.Requested, e.Earliest, e.Latest)
+}
+
+// NotFoundError says that there is no event at exactly this offset: it lies in a gap, or
+// beyond the end of the log. Range is nil when the log is empty. Its text begins with
+// the documented words "invalid offset".
+type NotFoundError struct {
+	Requested Offset
+	Range     *Range
+}
+
+func (e *NotFoundError) Error() string {
+	switch {
+	case e.Range == nil:
+		return fmt.Sprintf("invalid offset: there is no event %d, the log is still empty", e.Requested)
+	case e.Requested > e.Range.Latest:
+		return fmt.Sprintf("invalid offset: %d is in the future, the log ends at %d", e.Requested, e.Range.Latest)
+	default:
+		return fmt.Sprintf("invalid offset: there is no event %d between %d and %d", e.Requested, e.Range.Earliest, e.Range.Latest)
+	}
+}

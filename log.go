@@ -1,0 +1,60 @@
+package vstream
+
+import "context"
+
+// Log is the event log of one vCenter: the contract of the whole program. One goroutine
+// appends; any number open, read and get at the same time.
+//
+// Log order is the order of appending. Offsets grow along it, but for late events: a
+// vCenter may tell a lower key after a higher one, and the log keeps it where it came.
+// An offset that is asked for always means the first event, in log order, at that offset
+// or later.
+type Log interface {
+	// Append stores events in the order given, which must be that of their offsets
+	// except for late ones. When it returns nil they are kept as durably as the log
+	// promises and every waiting Reader has been woken. Offsets the log already holds
+	// are skipped. The log owns events and all they refer to from then on.
+	Append(ctx context.Context, events []Event) error
+
+	// Range returns what the log holds; ok is false while it has never held anything.
+	Range() (r Range, ok bool)
+
+	// Get returns the event at exactly this offset, an *ExpiredError if the offset is
+	// older than the log, or else a *NotFoundError.
+	Get(ctx context.Context, offset Offset) (Event, error)
+
+	// Open returns a Reader that starts at p. It fails with an *ExpiredError when p is
+	// an offset older than the log; an offset still to come is waited for.
+	Open(ctx context.Context, p Position) (Reader, error)
+}
+
+// A Reader is a position in a log. It holds nothing but that position: the log is the
+// buffer, so a slow reader is behind but never skipped over. It is used by one goroutine.
+type Reader interface {
+	// Next returns the events that follow, in log order, and moves past them. At the
+	// tail of the log it returns none and no error, without waiting. When the log has
+	// dropped events that this reader had yet to see it returns an *ExpiredError, now
+	// and ever after. The events are shared: callers must not change them.
+	Next(ctx context.Context) ([]Event, error)
+
+	// Wait returns nil once the log holds something after the reader's position; at
+	// once when it already does. It returns context.Cause(ctx) when ctx is done first.
+	Wait(ctx context.Context) error
+}
+
+// A Position says where a Reader starts: At, Newest or Oldest.
+type Position interface{ position() }
+
+type (
+	// At starts at the first event at this offset or later.
+	At Offset
+	// Newest starts so many events before the tail, or at the oldest event when there
+	// are fewer. Newest(0) starts at the tail: with what comes next.
+	Newest int
+	// Oldest starts at the oldest event the log still holds.
+	Oldest struct{}
+)
+
+func (At) position()     {}
+func (Newest) position() {}
+func (Oldest) position() {}
