@@ -1,0 +1,155 @@
+package httpapi
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"vstream"
+)
+
+const (
+	// headerTimeout and maxHeaderBytes bound what a client can hold open, or make the
+	// server keep, before it has asked for anything.
+	headerTimeout  = 10 * time.Second
+	maxHeaderBytes = 32 << 10
+	// idleTimeout is how long a connection is kept for a next request.
+	idleTimeout = 2 * time.Minute
+	// stopTimeout is how long a stop waits for responses under way.
+	stopTimeout = 1500 * time.Millisecond
+)
+
+// Server serves Log on Listener. Its fields are set before Run and not changed after.
+type Server struct {
+	Listener net.Listener
+	Log      vstream.Log
+	// WatchMaxAge is how long a watch lives at most. Each ends at its own random moment
+	// in the last fifth of it.
+	WatchMaxAge time.Duration
+	Logger      *slog.Logger
+}
+
+// Run serves until ctx is done. Then it ends all watches properly, waits shortly for
+// responses under way, and returns nil; the listener is closed.
+func (s *Server) Run(ctx context.Context) error {
+	server := &http.Server{
+		Handler:           s.handler(ctx),
+		ReadHeaderTimeout: headerTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		IdleTimeout:       idleTimeout,
+		ErrorLog:          slog.NewLogLogger(s.Logger.Handler(), slog.LevelDebug),
+	}
+	stopped := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+		defer cancel()
+		if server.Shutdown(patience) != nil {
+			_ = server.Close() // responses that nobody takes: the time for them is over
+		}
+	})
+	err := server.Serve(s.Listener)
+	if stop() {
+		return fmt.Errorf("serve on %s: %w", s.Listener.Addr(), err)
+	}
+	<-stopped
+	return nil
+}
+
+// handler returns the whole API. Watches end when stopping is done, and what comes after
+// is told that the server is shutting down.
+func (s *Server) handler(stopping context.Context) http.Handler {
+	mux := http.NewServeMux()
+	for path, get := range map[string]func(http.ResponseWriter, *http.Request) error{
+		"/api/v1/range":       s.getRange,
+		"/api/v1/events":      func(w http.ResponseWriter, r *http.Request) error { return s.getEvents(stopping, w, r) },
+		"/api/v1/events/{id}": s.getEvent,
+		"/healthz":            probe("ok\n"),
+		"/readyz":             probe("ready\n"),
+		"/{$}":                welcome,
+	} {
+		mux.Handle(path, s.resource(stopping, get))
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		// The prototype sent those who came with a trailing slash or in capitals to the
+		// documented path; so do we.
+		canonical := strings.ToLower(strings.TrimRight(r.URL.Path, "/"))
+		if canonical != r.URL.Path && canonical != "" {
+			known := r.Clone(r.Context())
+			known.URL.Path = canonical
+			if _, pattern := mux.Handler(known); pattern != "/" {
+				to := *r.URL
+				to.Path, to.RawPath = canonical, ""
+				http.Redirect(w, r, to.RequestURI(), http.StatusMovedPermanently)
+				return
+			}
+		}
+		s.fail(w, r, &problem{Status: http.StatusNotFound, Slug: "not-found", Title: "No such resource",
+			Detail: "nothing is served at this path; see /api/v1/range and /api/v1/events"})
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// Also for what is written after a handler returns. net/http clears it before the
+		// next request of the connection.
+		limitWrite(http.NewResponseController(w))
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// resource answers the methods that every resource has, and turns what get returns into
+// a problem document.
+func (s *Server) resource(stopping context.Context, get func(http.ResponseWriter, *http.Request) error) http.Handler {
+	const allowed = "GET, HEAD, OPTIONS"
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.Method {
+		case http.MethodGet, http.MethodHead:
+		case http.MethodOptions:
+			w.Header().Set("Allow", allowed)
+			return
+		default:
+			w.Header().Set("Allow", allowed)
+			s.fail(w, r, &problem{Status: http.StatusMethodNotAllowed, Slug: "method-not-allowed", Title: "Method not allowed",
+				Detail: "events can only be read; allowed are " + allowed})
+			return
+		}
+		if stopping.Err() != nil {
+			w.Header().Set("Retry-After", "1")
+			s.fail(w, r, &problem{Status: http.StatusServiceUnavailable, Slug: "shutting-down", Title: "Shutting down",
+				Detail: "the server is stopping; try again in a moment"})
+			return
+		}
+		if err := get(w, r); err != nil {
+			s.fail(w, r, problemOf(err, r))
+		}
+	})
+}
+
+// probe answers that the process serves. A vCenter that is down is no reason to take the
+// server away from those who read what it holds.
+func probe(text string) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set("Cache-Control", "no-store")
+		return writeBody(w, "text/plain; charset=utf-8", []byte(text))
+	}
+}
+
+// welcome tells a person who opens the server's address where to go.
+func welcome(w http.ResponseWriter, r *http.Request) error {
+	base := "http://" + r.Host + "/api/v1/"
+	text := "vstream: the events of vSphere as a log\n\n" +
+		"curl -s  '" + base + "range'                     what the log holds\n" +
+		"curl -s  '" + base + "events'                    the last 50 events\n" +
+		"curl -sN '" + base + "events?watch=true'         events as they happen\n" +
+		"curl -sN '" + base + "events?watch=true&offset=earliest'\n"
+	return writeBody(w, "text/plain; charset=utf-8", []byte(text))
+}
+
+// fail answers with p.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, p *problem) {
+	s.Logger.Debug("request failed", "method", r.Method, "path", r.URL.Path, "remote", r.RemoteAddr,
+		"status", p.Status, "problem", p.Slug, "detail", p.Detail, "error", p.cause)
+	p.write(w)
+}
