@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"vstream"
+)
+
+func demoCommand() *cobra.Command {
+	var (
+		rate float64
+		seed uint64
+	)
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Show moving events without a vCenter: simulate and serve in one",
+		Long: "Run a simulated vCenter and serve its events on this machine, on PORT (default 8080, or the\n" +
+			"next free one), and show them as they happen, until stopped.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := readConfig(os.Getenv)
+			if err != nil {
+				return err
+			}
+			if err := checkRate(rate); err != nil {
+				return err
+			}
+			listener, err := listenNear(c.port, os.Getenv("PORT") != "")
+			if err != nil {
+				return fmt.Errorf("PORT: %w", err)
+			}
+			return c.demo(cmd, listener, rate, seed)
+		},
+	}
+	cmd.Flags().Float64Var(&rate, "rate", 2, "events per second in the long run")
+	addSeedFlag(cmd, &seed)
+	return cmd
+}
+
+func (c *config) demo(cmd *cobra.Command, listener net.Listener, rate float64, seed uint64) error {
+	out := cmd.OutOrStdout()
+	sim, err := startSimulator(cmd, "127.0.0.1:0", rate, &seed, c.debug)
+	if err != nil {
+		listener.Close()
+		return err
+	}
+	defer sim.Close()
+	dir, err := writeSecret("VSPHERE.LOCAL\\vstream", "demo")
+	if err != nil {
+		listener.Close()
+		return err
+	}
+	defer os.RemoveAll(dir)
+	// The demo is about its own vCenter, whatever the environment says.
+	c.vcenterURL, c.secretPath, c.insecure, c.caFile, c.thumbprint = sim.URL(), dir, true, "", ""
+
+	ready := time.Now()
+	printTour(out, "http://"+listener.Addr().String()+"/api/v1/", sim.URL().String())
+	logger := newLogger(io.Discard, false)
+	if c.debug {
+		logger = newLogger(cmd.ErrOrStderr(), true)
+	}
+	log := c.newLog()
+	group, ctx := errgroup.WithContext(cmd.Context())
+	group.Go(func() error { return sim.Run(ctx) })
+	group.Go(func() error { return c.serve(ctx, c.source(logger), log, listener, logger) })
+	group.Go(func() error { return show(ctx, log, ready, out) })
+	return group.Wait()
+}
+
+// printTour says what can be tried, in the order of the documentation.
+func printTour(w io.Writer, api, vcenter string) {
+	fmt.Fprintf(w, `vstream reads a simulated vCenter at %s. Try, in another terminal:
+
+  curl -N -s %srange | jq .
+  curl -N -s %sevents | jq .
+  curl -N -s %sevents\?watch=true
+  curl -N -s %sevents\?watch=true\&offset=earliest
+
+Stop it with Ctrl-C. What happens in the vCenter:
+
+`, vcenter, api, api, api, api)
+}
+
+// show prints a line for each event from since on, until ctx is done. What came before,
+// the making of the vCenter, would push the tour off the screen.
+func show(ctx context.Context, log vstream.Log, since time.Time, w io.Writer) error {
+	reader, err := log.Open(ctx, vstream.Oldest{})
+	if err != nil {
+		return err
+	}
+	for {
+		events, err := reader.Next(ctx)
+		if err != nil {
+			return err
+		}
+		for i := range events {
+			e := &events[i]
+			if e.Time.Before(since) {
+				continue
+			}
+			if _, err := fmt.Fprintf(w, "%6d  %s  %-7s  %-28s  %-16s  %s\n", e.Offset, e.Time.Local().Format("15:04:05"),
+				e.Severity, shorten(e.Type, 28), shorten(e.Target(), 16), strings.Join(strings.Fields(e.Message), " ")); err != nil {
+				return err
+			}
+		}
+		if err := reader.Wait(ctx); err != nil {
+			return nil // the stop
+		}
+	}
+}
+
+// shorten keeps the end of long names: that is where they differ.
+func shorten(s string, most int) string {
+	r := []rune(s)
+	if len(r) <= most {
+		return s
+	}
+	return "…" + string(r[len(r)-most+1:])
+}
+
+// listenNear opens port on this machine or, unless it was asked for, one of those after
+// it.
+func listenNear(port int, asked bool) (net.Listener, error) {
+	const tries = 20
+	for p := port; ; p++ {
+		l, err := listen(net.JoinHostPort("127.0.0.1", strconv.Itoa(p)))
+		if err == nil || asked || p == port+tries || !errors.Is(err, errPortInUse) {
+			return l, err
+		}
+	}
+}

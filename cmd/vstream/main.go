@@ -1,0 +1,87 @@
+// Command vstream turns the events of a VMware vCenter into a log that anyone can read
+// over HTTP.
+//
+// It is the only package that knows all others: one file a command, and serve.go wires
+// what they share.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes.
+const (
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+func main() {
+	// The first signal asks for a clean stop, the second gets the default treatment.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run executes one command line and returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	began := false // the command itself, so that what fails before is the command line's fault
+	root := &cobra.Command{
+		Use:   "vstream",
+		Short: "The events of vSphere as a log that anyone can read over HTTP",
+		Long: "vstream turns the events of a VMware vCenter into a log that anyone can read over\n" +
+			"HTTP: list, replay from an offset, watch live.\n\n" +
+			"Without a vCenter at hand, begin with: vstream demo",
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		PersistentPreRun:  func(*cobra.Command, []string) { began = true },
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+	}
+	root.AddCommand(serveCommand(), demoCommand(), simulateCommand(), versionCommand())
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		return 0
+	case began:
+		fmt.Fprintf(stderr, "vstream: %v\n", err)
+		return exitFailure
+	default:
+		fmt.Fprintf(stderr, "vstream: %v\nRun 'vstream --help' for usage.\n", err)
+		return exitUsage
+	}
+}
+
+// version is set by the linker for releases.
+var version = ""
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), "vstream", versionText())
+			return err
+		},
+	}
+}
+
+func versionText() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}

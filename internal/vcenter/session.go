@@ -1,0 +1,150 @@
+package vcenter
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/vmware/govmomi/fault"
+	"github.com/vmware/govmomi/property"
+	"github.com/vmware/govmomi/session"
+	"github.com/vmware/govmomi/vim25"
+	"github.com/vmware/govmomi/vim25/mo"
+	"github.com/vmware/govmomi/vim25/soap"
+	"github.com/vmware/govmomi/vim25/types"
+)
+
+// login connects to the vCenter and logs in with the credentials as they are now, for
+// they may have been rotated since.
+func (s *Source) login(ctx context.Context) (*vim25.Client, error) {
+	user, err := s.credentials()
+	if err != nil {
+		return nil, err
+	}
+	config, err := s.tlsConfig()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+
+	transport := soap.NewClient(s.URL, s.Insecure)
+	transport.UserAgent = "vstream"
+	// govmomi dials TLS without a deadline and with its own idea of trust.
+	t := transport.DefaultTransport()
+	t.DialTLSContext = nil
+	t.TLSClientConfig = config
+
+	client, err := vim25.NewClient(ctx, transport)
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", s.URL, explain(err))
+	}
+	if err := session.NewManager(client).Login(ctx, user); err != nil {
+		transport.CloseIdleConnections()
+		if fault.Is(err, &types.InvalidLogin{}) {
+			return nil, fmt.Errorf("log in to %s as %s: %w; check the files in %s", s.URL, user.Username(), err, s.SecretPath)
+		}
+		return nil, fmt.Errorf("log in to %s: %w", s.URL, err)
+	}
+	return client, nil
+}
+
+// credentials reads the secret files. Editors and generators end files with a newline
+// that belongs to neither name nor password.
+func (s *Source) credentials() (*url.Userinfo, error) {
+	read := func(name string) (string, error) {
+		text, err := os.ReadFile(filepath.Join(s.SecretPath, name))
+		if err != nil {
+			return "", fmt.Errorf("read credentials: %w", err)
+		}
+		if text := strings.TrimSpace(string(text)); text != "" {
+			return text, nil
+		}
+		return "", fmt.Errorf("read credentials: %s is empty", filepath.Join(s.SecretPath, name))
+	}
+	name, err := read("username")
+	if err != nil {
+		return nil, err
+	}
+	password, err := read("password")
+	if err != nil {
+		return nil, err
+	}
+	return url.UserPassword(name, password), nil
+}
+
+// CheckFiles reads the files that the Source is told to use, so that a mistake shows at
+// the start and not with the first connection.
+func (s *Source) CheckFiles() error {
+	if _, err := s.credentials(); err != nil {
+		return err
+	}
+	_, err := s.tlsConfig()
+	return err
+}
+
+// tlsConfig says whom to trust: the system's authorities, those of CAFile, one
+// certificate by its thumbprint, or anybody.
+func (s *Source) tlsConfig() (*tls.Config, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: s.Insecure} //nolint:gosec // the operator's choice
+	if s.CAFile != "" {
+		pem, err := os.ReadFile(s.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("read certificate authorities: %w", err)
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("read certificate authorities: %s holds no PEM certificate", s.CAFile)
+		}
+	}
+	if s.Thumbprint != "" {
+		// The thumbprint alone decides: it names the one certificate to accept, which
+		// commonly no authority has signed.
+		config.InsecureSkipVerify = true
+		config.VerifyConnection = func(state tls.ConnectionState) error {
+			cert := state.PeerCertificates[0]
+			for _, have := range []string{soap.ThumbprintSHA256(cert), soap.ThumbprintSHA1(cert)} {
+				if strings.EqualFold(have, s.Thumbprint) {
+					return nil
+				}
+			}
+			return fmt.Errorf("the certificate has the SHA-256 thumbprint %s, not the configured one", soap.ThumbprintSHA256(cert))
+		}
+	}
+	return config, nil
+}
+
+// explain adds what to do to errors that a first-time user meets.
+func explain(err error) error {
+	var (
+		unknown  x509.UnknownAuthorityError
+		hostname x509.HostnameError
+	)
+	if errors.As(err, &unknown) || errors.As(err, &hostname) {
+		return fmt.Errorf("%w; set VCENTER_CA_FILE or VCENTER_THUMBPRINT, or for a test VCENTER_INSECURE=true", err)
+	}
+	return err
+}
+
+// description fetches the vCenter's catalogue of events.
+func description(ctx context.Context, client *vim25.Client) ([]types.EventDescriptionEventDetail, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	var manager mo.EventManager
+	err := property.DefaultCollector(client).RetrieveOne(ctx, *client.ServiceContent.EventManager, []string{"description"}, &manager)
+	if err != nil {
+		return nil, fmt.Errorf("read the event catalogue: %w", err)
+	}
+	return manager.Description.EventInfo, nil
+}
+
+// callTimeout is how long one call may take. A vCenter under load answers within
+// seconds; one that takes longer than this has lost the call.
+const callTimeout = 30 * time.Second
