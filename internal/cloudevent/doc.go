@@ -17,15 +17,18 @@
 // Types that govmomi had then have no more fields now than they had then, and a field
 // that has become a pointer since is never null: shape.go lists them, generated from a
 // recording of v0.30.4. Types that came later are written whole. When govmomi is
-// upgraded, "go test -run Shape -update" brings shape.go up to date; testdata/oracle
+// upgraded, "go test -run TestRecord -update" brings shape.go up to date; testdata/oracle
 // makes the recordings, and says how.
 //
-// Three things differ from what v0.30 gave. Optional values that govmomi has made plain,
-// among them CpuIncompatible1ECX.Aes and many bools of HostCapability, are false or zero
-// where they were null, because absent and zero can no longer be told apart. Byte arrays such as
-// HostSubSpecification.Data hold the bytes that vCenter sent; v0.30 kept the digits of
-// the last one. And what JSON cannot hold (NaN, an infinity, a year beyond 9999) is
-// null, where v0.30 failed.
+// Three things differ from what v0.30 gave:
+//
+//   - Optional values that govmomi has made plain since, among them
+//     CpuIncompatible1ECX.Aes and many bools of HostCapability, are false or zero where
+//     they were null: absent and zero can no longer be told apart.
+//   - Byte arrays such as HostSubSpecification.Data hold the bytes that vCenter sent;
+//     v0.30 kept the digits of the last one.
+//   - What JSON cannot hold (NaN, an infinity, a year beyond 9999) is null; v0.30
+//     failed.
 //
 // Encode is for values from an XML decoder but holds for any: it never panics on nil
 // pointers, unknown types or cycles, and its result is always one line of valid JSON.

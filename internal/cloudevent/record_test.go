@@ -72,7 +72,7 @@ func randomPage(t *testing.T) []byte {
 
 func oracle(t *testing.T, stdin []byte, command string) []byte {
 	t.Helper()
-	cmd := exec.Command("go", "run", ".", command)
+	cmd := exec.CommandContext(t.Context(), "go", "run", ".", command)
 	cmd.Dir = "testdata/oracle"
 	cmd.Stdin = bytes.NewReader(stdin)
 	cmd.Stderr = os.Stderr

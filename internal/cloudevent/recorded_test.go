@@ -55,9 +55,9 @@ func TestEncodeGivesWhatThePrototypeGave(t *testing.T) {
 	}
 }
 
-// The page holds every event class, and every other type of govmomi v0.30.4 in an
-// argument of an EventEx, with random content. What v0.30.4 and encoding/json made of
-// it is recorded.
+// The page holds every event class, and every type of govmomi v0.30.4 in an argument of
+// an EventEx, with random content in the fields of today. What v0.30.4 and encoding/json
+// made of it is recorded.
 func TestEncodeGivesWhatGovmomi30Gave(t *testing.T) {
 	events := decodePage(t, readGzip(t, pageFile))
 	lines := strings.Split(strings.TrimSuffix(string(readGzip(t, dataFile)), "\n"), "\n")

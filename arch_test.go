@@ -1,0 +1,106 @@
+package vstream_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// permitted lists, for each package of the module, what it may import beyond the standard
+// library: packages of ours in full, others by the beginning of their path. Arrows go
+// down only, and a third-party system appears in one package only. A new package is a
+// line here.
+var permitted = map[string][]string{
+	".":                   {},
+	"internal/memlog":     {"vstream"},
+	"internal/logtest":    {"vstream", "github.com/google/go-cmp"},
+	"internal/httpapi":    {"vstream"},
+	"internal/cloudevent": {"vstream", "github.com/vmware/govmomi/vim25"},
+	"internal/vcenter":    {"vstream", "vstream/internal/cloudevent", "github.com/vmware/govmomi"},
+	"internal/collector":  {"vstream", "github.com/cenkalti/backoff"},
+	"internal/simulator":  {"github.com/vmware/govmomi"},
+	"deploy/kubernetes":   {},
+	"cmd/vstream": {
+		"vstream", "vstream/internal/cloudevent", "vstream/internal/collector", "vstream/internal/httpapi",
+		"vstream/internal/memlog", "vstream/internal/simulator", "vstream/internal/vcenter",
+		"github.com/spf13/cobra", "github.com/dustin/go-humanize", "golang.org/x/sync/errgroup",
+	},
+}
+
+// permittedInTests lists what tests may import besides: the fakes they run against.
+var permittedInTests = []string{
+	"vstream/internal/logtest", "vstream/internal/memlog", "vstream/internal/simulator",
+	"github.com/google/go-cmp", "github.com/rogpeppe/go-internal/testscript", "go.uber.org/goleak",
+	"github.com/vmware/govmomi", "k8s.io/", "sigs.k8s.io/yaml",
+}
+
+func TestPackagesImportOnlyWhatTheArchitecturePermits(t *testing.T) {
+	seen := map[string]bool{}
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "testdata" || d.Name() == "node_modules" || strings.HasPrefix(d.Name(), ".") && path != ".") {
+			return filepath.SkipDir
+		}
+		if d.IsDir() || !strings.HasSuffix(path, ".go") {
+			return nil
+		}
+		pkg := filepath.ToSlash(filepath.Dir(path))
+		seen[pkg] = true
+		allowed, known := permitted[pkg]
+		if !known {
+			t.Errorf("package %s is not in the table of permitted imports", pkg)
+			return nil
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, spec := range file.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			test := strings.HasSuffix(path, "_test.go")
+			own := "vstream/" + pkg
+			if pkg == "." {
+				own = "vstream"
+			}
+			if standard(imported) || matches(imported, allowed) || test && (imported == own || matches(imported, permittedInTests)) {
+				continue
+			}
+			t.Errorf("%s imports %s, which %s may not", path, imported, pkg)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pkg := range permitted {
+		if !seen[pkg] {
+			t.Errorf("the table of permitted imports names %s, which is not there", pkg)
+		}
+	}
+}
+
+// standard reports whether path is in the standard library: those paths alone begin
+// without a domain.
+func standard(path string) bool {
+	first, _, _ := strings.Cut(path, "/")
+	return !strings.Contains(first, ".") && first != "vstream"
+}
+
+func matches(path string, allowed []string) bool {
+	return slices.ContainsFunc(allowed, func(a string) bool {
+		if strings.HasPrefix(a, "vstream") {
+			return path == a
+		}
+		return path == a || strings.HasPrefix(path, strings.TrimSuffix(a, "/")+"/")
+	})
+}

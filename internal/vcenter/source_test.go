@@ -1,0 +1,308 @@
+package vcenter_test
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"encoding/pem"
+	"log/slog"
+	"math/rand/v2"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vmware/govmomi"
+	"github.com/vmware/govmomi/event"
+	vcsim "github.com/vmware/govmomi/simulator"
+	"github.com/vmware/govmomi/vim25/soap"
+	"github.com/vmware/govmomi/vim25/types"
+
+	"vstream"
+	"vstream/internal/simulator"
+	"vstream/internal/vcenter"
+)
+
+// newVCenter starts a vCenter where only happens what the test does.
+func newVCenter(t *testing.T) *simulator.Simulator {
+	t.Helper()
+	sim, err := simulator.Start(t.Context(), "127.0.0.1:0", simulator.Options{Rand: rand.New(rand.NewPCG(1, 1))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(sim.Close)
+	return sim
+}
+
+func newSource(t *testing.T, sim *simulator.Simulator) *vcenter.Source {
+	t.Helper()
+	return &vcenter.Source{
+		URL:        sim.URL(),
+		SecretPath: secret(t, "user\n", " pass \r\n"),
+		Insecure:   true,
+		Begin:      time.Hour,
+		Logger:     slog.New(slog.DiscardHandler),
+	}
+}
+
+func secret(t *testing.T, username, password string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range map[string]string{"username": username, "password": password} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func patience(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// govc is another user of the vCenter.
+func govc(t *testing.T, sim *simulator.Simulator) *govmomi.Client {
+	t.Helper()
+	u := *sim.URL()
+	u.User = url.UserPassword("somebody", "else")
+	client, err := govmomi.NewClient(t.Context(), &u, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = client.Logout(context.Background())
+		client.CloseIdleConnections()
+	})
+	return client
+}
+
+func post(t *testing.T, client *govmomi.Client, message string) {
+	t.Helper()
+	err := event.NewManager(client.Client).PostEvent(t.Context(), &types.GeneralUserEvent{
+		GeneralEvent: types.GeneralEvent{Message: message},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSourceGivesWhatWasAndWhatComesInOrder(t *testing.T) {
+	sim := newVCenter(t)
+	client := govc(t, sim)
+	source := newSource(t, sim)
+	ctx := patience(t)
+	if err := source.Open(ctx, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	defer source.Close(context.Background())
+
+	past, err := source.Next(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, e := range past {
+		if e.Offset != vstream.Offset(i+1) {
+			t.Fatalf("event %d of the past has the offset %d", i, e.Offset)
+		}
+		var ce struct{ ID, Source, Type, Severity, VSphereAPIVersion string }
+		if err := json.Unmarshal(e.JSON, &ce); err != nil {
+			t.Fatalf("%v in %s", err, e.JSON)
+		}
+		if ce.ID != e.Offset.String() || ce.Source != sim.URL().String() || ce.Severity == "" || ce.VSphereAPIVersion == "" ||
+			ce.Type != "vmware.vsphere."+e.Type+".v0" {
+			t.Fatalf("event is %s", e.JSON)
+		}
+	}
+	next := past[len(past)-1].Offset + 1
+	for range 20 {
+		post(t, client, "hello")
+		events, err := source.Next(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range events {
+			if e.Offset != next {
+				t.Fatalf("offset %d follows, want %d", e.Offset, next)
+			}
+			next++
+		}
+	}
+}
+
+func TestSourceBeginsSoFarBeforeTheClockOfTheVCenterAndFromSinceAfterwards(t *testing.T) {
+	sim := newVCenter(t)
+	source := newSource(t, sim)
+	source.Begin = 0
+	ctx := patience(t)
+	if err := source.Open(ctx, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	client := govc(t, sim)
+	post(t, client, "first")
+	events, err := source.Next(ctx)
+	if err != nil || events[0].Type == "DatacenterCreatedEvent" || events[0].Offset < 10 {
+		t.Fatalf("first event is %+v, %v; want none of the past", events, err)
+	}
+	first := events[0].Offset
+	if err := source.Close(ctx); err != nil {
+		t.Error(err)
+	}
+
+	// Nobody gave a time, so it is where it began, not so far before now.
+	if err := source.Open(ctx, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	if events, err = source.Next(ctx); err != nil || events[0].Offset != first {
+		t.Errorf("opened again it begins at %d, %v, want %d", events[0].Offset, err, first)
+	}
+	if err := source.Close(ctx); err != nil {
+		t.Error(err)
+	}
+
+	if err := source.Open(ctx, time.Now().Add(-time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if events, err = source.Next(ctx); err != nil || events[0].Offset != 1 {
+		t.Errorf("opened an hour back it begins at %d, %v, want 1", events[0].Offset, err)
+	}
+	if err := source.Close(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCloseLeavesNothingAtTheVCenter(t *testing.T) {
+	model := vcsim.VPX()
+	if err := model.Create(); err != nil {
+		t.Fatal(err)
+	}
+	defer model.Remove()
+	model.Service.TLS = new(tls.Config)
+	server := model.Service.NewServer()
+	defer server.Close()
+	registry := model.Service.Context.Map
+	registry.EventManager().MaxCollector = 2 // as many as one source takes
+	sessions := func() int { return len(registry.SessionManager().SessionList) }
+
+	target := *server.URL
+	target.User = nil
+	source := &vcenter.Source{
+		URL: &target, SecretPath: secret(t, "user", "pass"), Insecure: true, Logger: slog.New(slog.DiscardHandler),
+	}
+	for range 5 {
+		if err := source.Open(patience(t), time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := source.Close(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if err := source.Close(context.Background()); err != nil {
+			t.Errorf("closed again: %v", err)
+		}
+	}
+	if n := sessions(); n != 0 {
+		t.Errorf("%d sessions are left behind", n)
+	}
+}
+
+func TestWhomToTrust(t *testing.T) {
+	sim := newVCenter(t)
+	authority := filepath.Join(t.TempDir(), "ca.pem")
+	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: sim.Certificate().Raw})
+	if err := os.WriteFile(authority, block, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		set  func(*vcenter.Source)
+		want string // in the error; none when empty
+	}{
+		"anybody":              {func(s *vcenter.Source) { s.Insecure = true }, ""},
+		"an authority":         {func(s *vcenter.Source) { s.CAFile = authority }, ""},
+		"a SHA-256 thumbprint": {func(s *vcenter.Source) { s.Thumbprint = soap.ThumbprintSHA256(sim.Certificate()) }, ""},
+		"a SHA-1 thumbprint":   {func(s *vcenter.Source) { s.Thumbprint = strings.ToLower(soap.ThumbprintSHA1(sim.Certificate())) }, ""},
+		"nobody in particular": {func(*vcenter.Source) {}, "VCENTER_CA_FILE"},
+		"another thumbprint":   {func(s *vcenter.Source) { s.Thumbprint = strings.Repeat("AB:", 31) + "AB" }, soap.ThumbprintSHA256(sim.Certificate())},
+		"an absent file":       {func(s *vcenter.Source) { s.CAFile = authority + "x" }, "ca.pemx"},
+		"no certificate":       {func(s *vcenter.Source) { s.CAFile = os.Args[0] }, "holds no PEM certificate"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			source := newSource(t, sim)
+			source.Insecure = false
+			c.set(source)
+			err := source.Open(patience(t), time.Time{})
+			defer source.Close(context.Background())
+			switch {
+			case c.want == "" && err != nil:
+				t.Error(err)
+			case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+				t.Errorf("error is %v, want it to speak of %s", err, c.want)
+			}
+		})
+	}
+}
+
+func TestSecretsAreTrimmedAndReadAnewAtEachOpen(t *testing.T) {
+	sim := newVCenter(t)
+	source := newSource(t, sim)
+	source.Begin = 0
+	ctx := patience(t)
+	for _, user := range []string{"user", "LAB\\someone"} {
+		if err := os.WriteFile(filepath.Join(source.SecretPath, "username"), []byte("\n"+user+" \n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := source.Open(ctx, time.Now().Add(-time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		events, err := source.Next(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if last := events[len(events)-1]; last.Type != "UserLoginSessionEvent" || last.User != user {
+			t.Errorf("the login is told as %s of %q, want %q", last.Type, last.User, user)
+		}
+		if err := source.Close(ctx); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestFilesThatAreMissingOrEmptyAreNamed(t *testing.T) {
+	for _, c := range []struct{ dir, want string }{
+		{filepath.Join(t.TempDir(), "absent"), filepath.Join("absent", "username")},
+		{secret(t, "user", " \n"), "password is empty"},
+		{secret(t, "", "pass"), "username is empty"},
+	} {
+		source := &vcenter.Source{SecretPath: c.dir}
+		if err := source.CheckFiles(); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("error is %v, want it to speak of %s", err, c.want)
+		}
+	}
+}
+
+func TestNextEndsWithItsContext(t *testing.T) {
+	sim := newVCenter(t)
+	source := newSource(t, sim)
+	if err := source.Open(patience(t), time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for {
+		events, err := source.Next(ctx)
+		if err != nil {
+			if ctx.Err() == nil {
+				t.Error(err)
+			}
+			break
+		}
+		if events[len(events)-1].Type == "UserLoginSessionEvent" {
+			cancel() // at the end, or just about to wait there
+		}
+	}
+	if err := source.Close(context.WithoutCancel(ctx)); err != nil {
+		t.Error(err)
+	}
+}
