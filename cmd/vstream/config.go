@@ -39,6 +39,8 @@ type setting struct {
 	set                 func(string) error
 }
 
+//go:generate go test . -run TestConfigurationDocumentIsUpToDate -update
+
 // settings is the only list of what can be configured: reading, help texts and defaults
 // come from it.
 func (c *config) settings() []setting {

@@ -85,12 +85,13 @@ func printTour(w io.Writer, api, vcenter string) {
 
   curl -N -s %srange | jq .
   curl -N -s %sevents | jq .
+  curl -N -s %sevents/1 | jq .
   curl -N -s %sevents\?watch=true
   curl -N -s %sevents\?watch=true\&offset=earliest
 
 Stop it with Ctrl-C. What happens in the vCenter:
 
-`, vcenter, api, api, api, api)
+`, vcenter, api, api, api, api, api)
 }
 
 // show prints a line for each event from since on, until ctx is done. What came before,

@@ -39,8 +39,11 @@ func serveCommand() *cobra.Command {
 			}
 			logger := newLogger(cmd.ErrOrStderr(), c.debug)
 			source := c.source(logger)
-			if err := source.CheckFiles(); err != nil {
-				return fmt.Errorf("%w; VCENTER_SECRET_PATH names the directory with the files username and password", err)
+			if err := source.CheckCredentials(); err != nil {
+				return fmt.Errorf("VCENTER_SECRET_PATH: %w; it names the directory with the files username and password", err)
+			}
+			if err := source.CheckTrust(); err != nil {
+				return fmt.Errorf("VCENTER_CA_FILE: %w", err)
 			}
 			listener, err := listen(net.JoinHostPort("", strconv.Itoa(c.port)))
 			if err != nil {
@@ -84,6 +87,7 @@ func (c *config) source(logger *slog.Logger) *vcenter.Source {
 		Thumbprint: c.thumbprint,
 		Begin:      c.begin,
 		TypePrefix: c.typePrefix,
+		MaxBytes:   int(c.recordBytes),
 		Logger:     logger,
 	}
 }

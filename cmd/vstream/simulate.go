@@ -71,7 +71,7 @@ func startSimulator(cmd *cobra.Command, address string, rate float64, seed *uint
 	}
 	return simulator.Start(cmd.Context(), address, simulator.Options{
 		Rate:   rate,
-		Rand:   rand.New(rand.NewPCG(*seed, *seed)), //nolint:gosec // play, not secrets
+		Rand:   rand.New(rand.NewPCG(*seed, *seed)),
 		Logger: newLogger(cmd.ErrOrStderr(), debug),
 	})
 }

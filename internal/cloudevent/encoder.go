@@ -24,6 +24,10 @@ type Encoder struct {
 	TypePrefix string            // DefaultTypePrefix when empty
 	APIVersion string            // extension vsphereapiversion; left out when empty
 	Severity   map[string]string // made by Severities; nil makes events "info"
+	// MaxBytes is how long the JSON of an event may be. The data of a longer one is cut
+	// down to what all events have, its long texts are cut off, and it has the extension
+	// truncated. 0 sets no limit; below 8 KiB a cut event may still be longer.
+	MaxBytes int
 }
 
 // Encode returns ev as the log keeps it, at the offset of its key in epoch 0. The
@@ -44,6 +48,27 @@ func (e *Encoder) Encode(ev types.BaseEvent) (vstream.Event, error) {
 		return vstream.Event{}, fmt.Errorf("encode event: %T without an event in it", ev)
 	}
 
+	w := newWriter()
+	defer w.free()
+	out := e.describe(ev, base, v.Type().Name())
+	e.write(w, &out, v, false)
+	if w.err == nil && e.MaxBytes > 0 && len(w.buf) > e.MaxBytes {
+		texts := max(64, e.MaxBytes/128) // so many that all of them, escaped, fit
+		small := cutDown(base, texts)
+		out = e.describe(ev, small, v.Type().Name())
+		out.Type, out.Severity = cutText(out.Type, texts), cutText(out.Severity, texts)
+		w.buf = w.buf[:0]
+		e.write(w, &out, reflect.ValueOf(small).Elem(), true)
+	}
+	if w.err != nil {
+		return vstream.Event{}, fmt.Errorf("encode event %d, a %s: %w", base.Key, out.Type, w.err)
+	}
+	out.JSON = bytes.Clone(w.buf)
+	return out, nil
+}
+
+// describe returns all of an event but its JSON.
+func (e *Encoder) describe(ev types.BaseEvent, base *types.Event, goName string) vstream.Event {
 	out := vstream.Event{
 		Offset:  vstream.OffsetOf(0, base.Key),
 		Time:    base.CreatedTime.UTC(),
@@ -51,19 +76,16 @@ func (e *Encoder) Encode(ev types.BaseEvent) (vstream.Event, error) {
 		User:    base.UserName,
 		Message: base.FullFormattedMessage,
 	}
-	e.classify(&out, ev, v.Type().Name())
+	e.classify(&out, ev, goName)
 	nameTargets(&out, base)
+	return out
+}
 
-	w := newWriter()
-	defer w.free()
-	w.buf = e.appendHead(w.buf, &out)
-	encoderOf(v.Type())(w, v)
-	if w.err != nil {
-		return vstream.Event{}, fmt.Errorf("encode event %d, a %s: %w", base.Key, out.Type, w.err)
-	}
-	w.buf = e.appendTail(w.buf, &out)
-	out.JSON = bytes.Clone(w.buf)
-	return out, nil
+// write writes the CloudEvent of what out describes, with data.
+func (e *Encoder) write(w *writer, out *vstream.Event, data reflect.Value, truncated bool) {
+	w.buf = e.appendHead(w.buf, out)
+	encoderOf(data.Type())(w, data)
+	w.buf = e.appendTail(w.buf, out, truncated)
 }
 
 // classify says what kind of event ev is. Extensions and vCenter's own newer parts do
@@ -141,7 +163,7 @@ func (e *Encoder) appendHead(b []byte, ev *vstream.Event) []byte {
 }
 
 // appendTail appends what follows the data: the extension attributes.
-func (e *Encoder) appendTail(b []byte, ev *vstream.Event) []byte {
+func (e *Encoder) appendTail(b []byte, ev *vstream.Event, truncated bool) []byte {
 	b = append(b, `,"eventclass":"`...)
 	b = append(b, ev.Class...)
 	if e.APIVersion != "" {
@@ -150,5 +172,8 @@ func (e *Encoder) appendTail(b []byte, ev *vstream.Event) []byte {
 	}
 	b = append(b, `","severity":"`...)
 	b = appendEscaped(b, ev.Severity)
+	if truncated {
+		return append(b, `","truncated":true}`...)
+	}
 	return append(b, `"}`...)
 }

@@ -66,7 +66,7 @@ func TestEncodeFillsTheFieldsForFilters(t *testing.T) {
 type customEvent struct {
 	types.VmEvent
 	*types.Description
-	hidden int
+	hidden int //nolint:unused // reflection sees it
 	Map    map[string]int
 	Func   func()
 	Chan   chan int

@@ -84,7 +84,7 @@ func (s *Server) handler(stopping context.Context) http.Handler {
 			if _, pattern := mux.Handler(known); pattern != "/" {
 				to := *r.URL
 				to.Path, to.RawPath = canonical, ""
-				http.Redirect(w, r, to.RequestURI(), http.StatusMovedPermanently)
+				http.Redirect(w, r, to.RequestURI(), http.StatusMovedPermanently) //nolint:gosec // to a path of this server
 				return
 			}
 		}

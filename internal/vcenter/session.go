@@ -80,12 +80,15 @@ func (s *Source) credentials() (*url.Userinfo, error) {
 	return url.UserPassword(name, password), nil
 }
 
-// CheckFiles reads the files that the Source is told to use, so that a mistake shows at
-// the start and not with the first connection.
-func (s *Source) CheckFiles() error {
-	if _, err := s.credentials(); err != nil {
-		return err
-	}
+// CheckCredentials reads the secret files, so that a mistake shows at the start and not
+// with the first connection.
+func (s *Source) CheckCredentials() error {
+	_, err := s.credentials()
+	return err
+}
+
+// CheckTrust reads CAFile, if there is one, for the same reason.
+func (s *Source) CheckTrust() error {
 	_, err := s.tlsConfig()
 	return err
 }

@@ -40,6 +40,7 @@ type Source struct {
 	// Begin is how far before the vCenter's clock reading begins at the very first Open.
 	Begin      time.Duration
 	TypePrefix string // of the events' types; cloudevent.DefaultTypePrefix when empty
+	MaxBytes   int    // of an event's JSON, or 0; see cloudevent.Encoder
 	Logger     *slog.Logger
 
 	began time.Time // where the first Open began; zero before
@@ -74,6 +75,7 @@ func (s *Source) Open(ctx context.Context, since time.Time) error {
 		TypePrefix: s.TypePrefix,
 		APIVersion: about.ApiVersion,
 		Severity:   cloudevent.Severities(info),
+		MaxBytes:   s.MaxBytes,
 	}
 
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)

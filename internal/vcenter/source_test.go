@@ -276,7 +276,7 @@ func TestFilesThatAreMissingOrEmptyAreNamed(t *testing.T) {
 		{secret(t, "", "pass"), "username is empty"},
 	} {
 		source := &vcenter.Source{SecretPath: c.dir}
-		if err := source.CheckFiles(); err == nil || !strings.Contains(err.Error(), c.want) {
+		if err := source.CheckCredentials(); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("error is %v, want it to speak of %s", err, c.want)
 		}
 	}

@@ -1,0 +1,89 @@
+# Run "make" for the list of targets. Nothing is needed but Go, git and make.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+FUZZTIME ?= 20s
+BENCH    ?= .
+
+# ko has its own module graph, apart from tools.mod: together, ko's many modules would run
+# the linter with versions that nobody tested it with. Go checks it against the checksum
+# database like everything else.
+KO        := go run github.com/google/ko@v0.19.1
+KUSTOMIZE := go tool -modfile=tools.mod kustomize
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z.%-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## ./vstream, for this machine
+	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o vstream ./cmd/vstream
+
+.PHONY: test
+test: ## all tests, as fast as they go
+	go test ./...
+
+.PHONY: check
+check: ## what a change must pass, without the slow parts of ci: lint, vet, race
+	.ci/run format vet lint race
+
+.PHONY: lint
+lint: ## the linters of .golangci.yml
+	.ci/run lint
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (20s)
+	FUZZTIME=$(FUZZTIME) .ci/run fuzz
+
+.PHONY: bench
+bench: ## the Go benchmarks; BENCH=regexp for some of them
+	go test -run='^$$' -bench='$(BENCH)' -benchmem ./...
+
+.PHONY: demo
+demo: build ## vstream with a simulated vCenter to look at
+	./vstream demo
+
+.PHONY: docs
+docs: ## what is generated from the code
+	go generate ./...
+
+# The manifest to install with kubectl apply -f release.yaml.
+#   make release.yaml IMAGE=registry.example.com/team/vstream:v1.0.0   names an image that is there
+#   KO_DOCKER_REPO=registry.example.com/team make release.yaml        builds and pushes one
+#   OVERLAY=simulator                                                  instead of the base
+overlay := deploy/kubernetes/$(if $(OVERLAY),overlays/$(OVERLAY),base)
+ko_name := ko://vstream/cmd/vstream
+
+.PHONY: release.yaml
+release.yaml: ## the Kubernetes manifest; needs IMAGE or KO_DOCKER_REPO
+	@if [[ -z "$(IMAGE)" && -z "$${KO_DOCKER_REPO:-}" ]]; then
+		echo "release.yaml: set IMAGE=registry/vstream:tag to use that image, or KO_DOCKER_REPO=registry/team to build and push one" >&2
+		exit 1
+	fi
+	if [[ ! -f $(overlay)/kustomization.yaml ]]; then
+		echo "release.yaml: there is no OVERLAY=$(OVERLAY); there are:" $$(ls deploy/kubernetes/overlays) >&2
+		exit 1
+	fi
+	scratch=$$(mktemp -d) # not here: ko would call the work tree dirty
+	trap 'rm -rf "$$scratch"' EXIT
+	$(KUSTOMIZE) build $(overlay) >"$$scratch/rendered.yaml"
+	if [[ -n "$(IMAGE)" ]]; then
+		sed 's|$(ko_name)|$(IMAGE)|' "$$scratch/rendered.yaml" >"$$scratch/new.yaml"
+	else
+		VERSION=$(VERSION) $(KO) resolve --base-import-paths --tags $(VERSION) -f "$$scratch/rendered.yaml" >"$$scratch/new.yaml"
+	fi
+	cp "$$scratch/new.yaml" $@
+	echo "release.yaml: $$(grep -c '^kind:' $@) objects, image $$(sed -n 's/.* image: //p' $@ | sort -u)"
+.ONESHELL:
+
+.PHONY: ci
+ci: ## everything that must pass before a change lands
+	.ci/run
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf vstream release.yaml dist

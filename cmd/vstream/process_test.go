@@ -1,0 +1,325 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// patience is how long a test waits for what must happen: long, for machines are slow
+// and shared, and what goes well never waits for it.
+const patience = 60 * time.Second
+
+// process is a vstream that runs in another process.
+type process struct {
+	*exec.Cmd
+	t    *testing.T
+	mu   sync.Mutex
+	said strings.Builder // under mu; stdout and stderr
+	grew chan struct{}   // under mu; closed and replaced when said grows
+	done chan struct{}   // closed when it has ended
+}
+
+// start runs vstream with just this environment beside the necessary.
+func start(t *testing.T, env []string, args ...string) *process {
+	t.Helper()
+	p := &process{Cmd: exec.Command("vstream", args...), t: t, grew: make(chan struct{}), done: make(chan struct{})}
+	p.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "TMPDIR=" + t.TempDir()}, env...)
+	p.Stdout, p.Stderr = p, p
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(p.done)
+		_ = p.Wait()
+	}()
+	t.Cleanup(func() {
+		_ = p.Process.Kill()
+		<-p.done
+		if t.Failed() {
+			t.Logf("vstream %s said:\n%s", strings.Join(args, " "), p.text())
+		}
+	})
+	return p
+}
+
+func (p *process) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.said.Write(b)
+	close(p.grew)
+	p.grew = make(chan struct{})
+	return len(b), nil
+}
+
+func (p *process) text() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.said.String()
+}
+
+// says waits until the process has said something that matches, and returns the groups.
+func (p *process) says(pattern string) []string {
+	p.t.Helper()
+	re := regexp.MustCompile(pattern)
+	late := time.After(patience)
+	for {
+		p.mu.Lock()
+		said, grew := p.said.String(), p.grew
+		p.mu.Unlock()
+		if m := re.FindStringSubmatch(said); m != nil {
+			return m
+		}
+		select {
+		case <-grew:
+		case <-p.done:
+			if m := re.FindStringSubmatch(p.text()); m != nil {
+				return m
+			}
+			p.t.Fatalf("ended without saying %s", pattern)
+		case <-late:
+			p.t.Fatalf("does not say %s", pattern)
+		}
+	}
+}
+
+// stop asks it to stop and expects a clean end.
+func (p *process) stop() {
+	p.t.Helper()
+	if err := p.Process.Signal(os.Interrupt); err != nil {
+		p.t.Fatal(err)
+	}
+	select {
+	case <-p.done:
+		if code := p.ProcessState.ExitCode(); code != 0 {
+			p.t.Errorf("stopped with exit code %d", code)
+		}
+	case <-time.After(patience):
+		p.t.Fatal("does not stop")
+	}
+}
+
+// environment of a serve that reads what simulate has printed.
+func environment(t *testing.T, simulate *process) []string {
+	t.Helper()
+	env := []string{"PORT=0", "VCENTER_STREAM_BEGIN=1h"}
+	simulate.says(`Stop it with`)
+	for _, m := range regexp.MustCompile(`export (\S+)`).FindAllStringSubmatch(simulate.text(), -1) {
+		env = append(env, m[1])
+	}
+	return env
+}
+
+func api(serve *process) string {
+	port := serve.says(`address=\S*:(\d+)`)[1]
+	return "http://" + net.JoinHostPort("127.0.0.1", port) + "/api/v1"
+}
+
+func fetch(t *testing.T, url string) (int, string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, string(text)
+}
+
+// until asks for url until ok likes the answer.
+func until(t *testing.T, url string, ok func(status int, body string) bool) string {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		status, text := fetch(t, url)
+		if ok(status, text) {
+			return text
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s goes on answering %d %s", url, status, text)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// watch returns the lines of a watch as they come, until the test ends.
+func watch(t *testing.T, url string) *bufio.Scanner {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cancel(); res.Body.Close() })
+	lines := bufio.NewScanner(res.Body)
+	lines.Buffer(nil, 1<<20)
+	return lines
+}
+
+type cloudEvent struct {
+	SpecVersion, ID, Source, Type, EventClass string
+	Data                                      map[string]any
+}
+
+func decode(t *testing.T, text string) cloudEvent {
+	t.Helper()
+	var e cloudEvent
+	if err := json.Unmarshal([]byte(text), &e); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	return e
+}
+
+func has(n int) func(int, string) bool {
+	return func(status int, body string) bool { return status == 200 && strings.Count(body, `"specversion"`) >= n }
+}
+
+// checkDocumented does what the documentation shows, in its order.
+func checkDocumented(t *testing.T, api, source string) {
+	t.Helper()
+	until(t, api+"/events", has(50))
+	status, text := fetch(t, api+"/range")
+	var held struct{ Earliest, Latest int64 }
+	if err := json.Unmarshal([]byte(text), &held); err != nil || status != 200 || held.Earliest < 1 || held.Latest < held.Earliest+49 {
+		t.Fatalf("range is %d %s", status, text)
+	}
+	if !regexp.MustCompile(`^\{"earliest":\d+,"latest":\d+\}\n$`).MatchString(text) {
+		t.Errorf("range is written %q", text)
+	}
+
+	_, page := fetch(t, api+"/events")
+	var events []json.RawMessage
+	if err := json.Unmarshal([]byte(page), &events); err != nil || len(events) != 50 {
+		t.Fatalf("the page holds %d events, %v", len(events), err)
+	}
+	last := decode(t, string(events[49]))
+	if last.SpecVersion != "1.0" || last.Source != source || !strings.HasPrefix(last.Type, "vmware.vsphere.") ||
+		!strings.HasSuffix(last.Type, ".v0") || last.EventClass == "" {
+		t.Errorf("event is %s", events[49])
+	}
+	if key, ok := last.Data["Key"].(float64); !ok || strconv.Itoa(int(key)) != last.ID {
+		t.Errorf("event %s has the key %v", last.ID, last.Data["Key"])
+	}
+	if _, alone := fetch(t, api+"/events/"+last.ID); alone != string(events[49]) {
+		t.Errorf("alone the event is %s\nin the page it is %s", alone, events[49])
+	}
+
+	from := decode(t, string(events[0])).ID
+	lines := watch(t, api+"/events?watch=true&offset="+from)
+	for i := range 50 {
+		if !lines.Scan() || lines.Text() != string(events[i]) {
+			t.Fatalf("line %d from %s on is %s, %v", i, from, lines.Text(), lines.Err())
+		}
+	}
+	live := watch(t, api+"/events?watch=true")
+	for range 3 {
+		if !live.Scan() {
+			t.Fatalf("the watch ended: %v", live.Err())
+		}
+		if e := decode(t, live.Text()); e.SpecVersion != "1.0" {
+			t.Errorf("line is %s", live.Text())
+		}
+	}
+}
+
+func TestServeReadsASimulatorInAnotherProcess(t *testing.T) {
+	simulate := start(t, nil, "simulate", "--listen", "127.0.0.1:0", "--rate", "20", "--seed", "1")
+	env := environment(t, simulate)
+	serve := start(t, env, "serve")
+	url := regexp.MustCompile(`VCENTER_URL=(\S+)`).FindStringSubmatch(strings.Join(env, " "))[1]
+	checkDocumented(t, api(serve), url)
+
+	lines := watch(t, api(serve)+"/events?watch=true")
+	serve.stop()
+	for lines.Scan() {
+	}
+	if err := lines.Err(); err != nil {
+		t.Errorf("the stop cut a watch off: %v", err)
+	}
+	simulate.stop()
+	dir := regexp.MustCompile(`VCENTER_SECRET_PATH=(\S+)`).FindStringSubmatch(strings.Join(env, " "))[1]
+	if _, err := os.Stat(dir); !os.IsNotExist(err) {
+		t.Errorf("simulate left its secrets behind: %v", err)
+	}
+}
+
+func TestDemoShowsMovingEvents(t *testing.T) {
+	demo := start(t, []string{"PORT=0", "VCENTER_URL=https://ignored.example.com", "VCENTER_STREAM_BEGIN=1h"}, "demo", "--rate", "20")
+	m := demo.says(`simulated vCenter at (\S+)\. (?s:.*)curl -N -s (http://\S+/api/v1)/range`)
+	demo.says(`(?m)^ *\d+  \d\d:\d\d:\d\d  (info|warning|error|user) +\w`)
+	checkDocumented(t, m[2], m[1])
+	demo.stop()
+}
+
+func TestServeServesWhileTheVCenterIsAwayAndFindsItWhenItComes(t *testing.T) {
+	absent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := absent.Addr().String()
+	absent.Close()
+	dir := t.TempDir()
+	for _, name := range []string{"username", "password"} {
+		if err := os.WriteFile(dir+"/"+name, []byte("user\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	serve := start(t, []string{"PORT=0", "VCENTER_URL=" + address, "VCENTER_INSECURE=true", "VCENTER_SECRET_PATH=" + dir}, "serve")
+	base := api(serve)
+	serve.says(`collecting interrupted.*refused`)
+	root := strings.TrimSuffix(base, "/api/v1")
+	for path, want := range map[string]int{
+		"/api/v1/range": 204, "/api/v1/events": 204, "/healthz": 200, "/readyz": 200, "/api/v1/events/44": 404,
+	} {
+		if status, text := fetch(t, root+path); status != want {
+			t.Errorf("%s answers %d %s, want %d", path, status, text, want)
+		}
+	}
+	waiting := watch(t, base+"/events?watch=true&offset=1")
+
+	start(t, nil, "simulate", "--listen", address, "--rate", "20")
+	if !waiting.Scan() {
+		t.Fatalf("the watch ended: %v", waiting.Err())
+	}
+	if e := decode(t, waiting.Text()); e.ID != "1" {
+		t.Errorf("the first event is %s", e.ID)
+	}
+	serve.stop()
+}
+
+// A kill without warning leaves nothing that keeps the next serve from starting.
+func TestServeStartsAgainAfterKill(t *testing.T) {
+	env := environment(t, start(t, nil, "simulate", "--listen", "127.0.0.1:0", "--rate", "20"))
+	for range 2 {
+		serve := start(t, env, "serve")
+		until(t, api(serve)+"/events", has(50))
+		if err := serve.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		<-serve.done
+	}
+}
