@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"io"
 	"net"
@@ -252,6 +253,15 @@ func TestServeReadsASimulatorInAnotherProcess(t *testing.T) {
 	serve := start(t, env, "serve")
 	url := regexp.MustCompile(`VCENTER_URL=(\S+)`).FindStringSubmatch(strings.Join(env, " "))[1]
 	checkDocumented(t, api(serve), url)
+
+	// What the manifests probe.
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
+	res, err := client.Get(url + "/vimServiceVersions.xml")
+	if err != nil || res.StatusCode != http.StatusOK {
+		t.Errorf("the simulator's probe answers %v, %v", res, err)
+	} else {
+		res.Body.Close()
+	}
 
 	lines := watch(t, api(serve)+"/events?watch=true")
 	serve.stop()

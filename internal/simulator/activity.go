@@ -14,6 +14,9 @@ import (
 // just begun to watch sees something.
 const atStart = 12
 
+// stepLimit ends an operation that hangs; the longest take some 50 ms.
+const stepLimit = 20 * time.Second
+
 // An activity is what goes on at the site. It belongs to the goroutine of Run, which
 // does one thing after the other: vcsim's tasks then never run side by side because of
 // us, and what is decided does not depend on who was faster.
@@ -54,17 +57,17 @@ type choice struct {
 
 // operations are done by vcsim; each takes some milliseconds.
 var operations = []choice{
-	{30, (*activity).power},
+	{34, (*activity).power},
 	{12, (*activity).reconfigure},
 	{3, (*activity).annotate},
-	{4, (*activity).clone},
-	{2, (*activity).create},
-	{6, (*activity).destroy},
-	{3, (*activity).rename},
+	{2, (*activity).clone},
+	{1, (*activity).create},
+	{3, (*activity).destroy},
+	{2, (*activity).rename},
 	{5, (*activity).snapshot},
 	{2, (*activity).folder},
-	{2, (*activity).portgroup},
-	{6, (*activity).visit},
+	{1, (*activity).portgroup},
+	{4, (*activity).visit},
 }
 
 // reports are only posted; each takes some microseconds.
@@ -120,6 +123,8 @@ func (a *activity) made() int {
 // step does one thing: what comes next in a story, or anything. When we are late it does
 // what is quick.
 func (a *activity) step(ctx context.Context, late bool) {
+	ctx, cancel := context.WithTimeout(ctx, stepLimit)
+	defer cancel()
 	var err error
 	switch {
 	case late:
@@ -132,7 +137,7 @@ func (a *activity) step(ctx context.Context, late bool) {
 	default:
 		err = a.choose(everything)(a, ctx)
 	}
-	if err != nil && ctx.Err() == nil {
+	if err != nil && !errors.Is(ctx.Err(), context.Canceled) {
 		a.logger.Debug("simulated operation failed", "error", err)
 	}
 	var refused notAuthenticated

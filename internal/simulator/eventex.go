@@ -71,36 +71,39 @@ func (a *activity) noteEventEx(context.Context) error {
 	}
 	m, ok := a.anyMachine()
 	if ok {
-		a.postEx(vpxd, kind.id, m, a.anyHost(m.place))
+		a.postEx(vpxd, kind, m, a.anyHost(m.place))
 	}
 	return nil
 }
 
-// postEx posts the EventEx of that id about a virtual machine, or about a host and what
-// it is in or has in common with the virtual machine.
-func (a *activity) postEx(by, id string, m machine, host thing) {
+// ex returns the kind of EventEx with that id. It is for variables of the package, so
+// that a wrong id ends the program when it starts and not in the middle of a story.
+func ex(id string) exKind {
 	for _, kind := range exKinds {
-		if kind.id != id {
-			continue
+		if kind.id == id {
+			return kind
 		}
-		where, about := kind.target(m, host)
-		text := fill(kind.text, where)
-		a.post(by, &types.EventEx{
-			Event:       where,
-			EventTypeId: kind.id,
-			Severity:    kind.severity,
-			Message:     text,
-			Arguments: []types.KeyAnyValue{
-				{Key: "name", Value: about.name},
-				{Key: "attempt", Value: int32(1 + a.rand.IntN(3))},
-			},
-			ObjectId:   about.ref.Value,
-			ObjectType: about.ref.Type,
-			ObjectName: about.name,
-		})
-		return
 	}
-	panic("simulator: no EventEx " + id) // a mistake in the stories, which the tests tell all
+	panic("simulator: no EventEx " + id)
+}
+
+// postEx posts an EventEx about a virtual machine, or about a host and what it is in or
+// has in common with the virtual machine.
+func (a *activity) postEx(by string, kind exKind, m machine, host thing) {
+	where, about := kind.target(m, host)
+	a.post(by, &types.EventEx{
+		Event:       where,
+		EventTypeId: kind.id,
+		Severity:    kind.severity,
+		Message:     fill(kind.text, where),
+		Arguments: []types.KeyAnyValue{
+			{Key: "name", Value: about.name},
+			{Key: "attempt", Value: int32(1 + a.rand.IntN(3))},
+		},
+		ObjectId:   about.ref.Value,
+		ObjectType: about.ref.Type,
+		ObjectName: about.name,
+	})
 }
 
 // noteExtended posts an ExtendedEvent.

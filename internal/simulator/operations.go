@@ -91,11 +91,18 @@ func (a *activity) power(ctx context.Context) error {
 		return nil
 	case 6:
 		a.post(by.name, a.taskEvent(by.name, m.thing, m.event(), "ShutdownGuest", "VirtualMachine.shutdownGuest", "Initiate guest OS shutdown"))
-		return failed(by, vm.ShutdownGuest(ctx))
+		return a.settled(m, failed(by, vm.ShutdownGuest(ctx)))
 	default:
 		a.post(by.name, a.taskEvent(by.name, m.thing, m.event(), "StandbyGuest", "VirtualMachine.standbyGuest", "Initiate guest OS standby"))
-		return failed(by, vm.StandbyGuest(ctx))
+		return a.settled(m, failed(by, vm.StandbyGuest(ctx)))
 	}
+}
+
+// settled returns err once vcsim is done with the virtual machine. Calls that return no
+// task run one all the same, which holds the lock of the object until its end.
+func (a *activity) settled(m machine, err error) error {
+	a.look(m.place, m.ref)
+	return err
 }
 
 func (a *activity) powerOn(ctx context.Context, by *user, m machine) error {
@@ -189,7 +196,9 @@ func (a *activity) destroy(ctx context.Context) error {
 	s := a.spares[i]
 	m, ok := a.look(s.place, s.ref)
 	if !ok {
-		a.spares = slices.Delete(a.spares, i, i+1)
+		if a.registry.Get(s.ref) == nil { // somebody else has destroyed it
+			a.spares = slices.Delete(a.spares, i, i+1)
+		}
 		return nil
 	}
 	by := a.anybody()
@@ -203,6 +212,9 @@ func (a *activity) destroy(ctx context.Context) error {
 	if err == nil {
 		a.spares = slices.Delete(a.spares, i, i+1)
 	}
+	// The files are deleted by a task that vcsim starts and does not wait for. It reads
+	// the datastore without a lock.
+	a.finishFiles(ctx)
 	return err
 }
 

@@ -105,7 +105,8 @@ func (s *Simulator) serve(listen string) error {
 	}
 
 	s.model = vcsim.VPX()
-	s.model.Datacenter = 0 // prepare builds the site, through the API and with better names
+	s.model.Datacenter = 0                                // prepare builds the site, through the API and with better names
+	s.model.ServiceContent.About.InstanceUuid = newUUID() // else all vcsims claim to be the same
 	if err := s.model.Create(); err != nil {
 		listener.Close()
 		return err
@@ -127,7 +128,6 @@ func (s *Simulator) serve(listen string) error {
 	sessions.TLS = func() *tls.Config { return config }
 	service.RegisterSDK(s.registry, s.registry.Path+"/vimService")
 	service.ServeMux.HandleFunc(s.registry.Path+"/vimServiceVersions.xml", service.ServiceVersions)
-	service.ServeMux.HandleFunc("/about", service.About)
 
 	s.server = &http.Server{
 		Handler:           service.ServeMux,

@@ -176,7 +176,9 @@ func (b *builder) stores(ctx context.Context, names []string) {
 				b.err = err
 				return
 			}
-			store = thing{ds.Reference(), name}
+			if store.name == "" { // vcsim tells the reference to the first host only
+				store = thing{ds.Reference(), name}
+			}
 		}
 		b.place.stores = append(b.place.stores, store)
 	}

@@ -12,6 +12,20 @@ import (
 // away, and a cluster has at least three.
 const maxStories = 2
 
+// The EventEx of the stories.
+var (
+	netLost        = ex("esx.problem.net.connectivity.lost")
+	hostFailed     = ex("com.vmware.vc.HA.DasHostFailedEvent")
+	failoverBegins = ex("com.vmware.vc.HA.ClusterFailoverInProgressEvent")
+	restartedByHA  = ex("com.vmware.vc.ha.VmRestartedByHAEvent")
+	failoverEnds   = ex("com.vmware.vc.HA.FailoverCompletedEvent")
+	agentBack      = ex("com.vmware.vc.HA.ConnectedToMaster")
+	pathLost       = ex("esx.problem.storage.redundancy.degraded")
+	storeLost      = ex("esx.problem.storage.connectivity.lost")
+	storeBack      = ex("esx.clear.storage.connectivity.restored")
+	guestOperation = ex("com.vmware.vc.guestOperations.GuestOperation")
+)
+
 // A story is a sequence of actions that belong together, told between other things.
 type story struct{ steps []action }
 
@@ -81,14 +95,14 @@ func hostLost(a *activity) []action {
 	steps := []action{
 		func(a *activity, _ context.Context) error {
 			a.connect(host, types.HostSystemConnectionStateNotResponding)
-			a.postEx(vpxd, "esx.problem.net.connectivity.lost", m, host)
+			a.postEx(vpxd, netLost, m, host)
 			a.post(vpxd, &types.HostConnectionLostEvent{HostEvent: types.HostEvent{Event: p.hostEvent(host)}})
 			return nil
 		},
 		func(a *activity, _ context.Context) error {
-			a.postEx(vpxd, "com.vmware.vc.HA.DasHostFailedEvent", m, host)
+			a.postEx(vpxd, hostFailed, m, host)
 			a.post(vpxd, &types.DasHostFailedEvent{ClusterEvent: types.ClusterEvent{Event: p.clusterEvent()}, FailedHost: host.asHost()})
-			a.postEx(vpxd, "com.vmware.vc.HA.ClusterFailoverInProgressEvent", m, host)
+			a.postEx(vpxd, failoverBegins, m, host)
 			return nil
 		},
 	}
@@ -98,14 +112,14 @@ func hostLost(a *activity) []action {
 				to := a.anyHost(p, host)
 				a.put(vm, to)
 				vm.host = to
-				a.postEx(vpxd, "com.vmware.vc.ha.VmRestartedByHAEvent", vm, to)
+				a.postEx(vpxd, restartedByHA, vm, to)
 			}
 			return nil
 		})
 	}
 	return append(steps,
 		func(a *activity, _ context.Context) error {
-			a.postEx(vpxd, "com.vmware.vc.HA.FailoverCompletedEvent", m, host)
+			a.postEx(vpxd, failoverEnds, m, host)
 			return nil
 		},
 		func(a *activity, _ context.Context) error {
@@ -118,7 +132,7 @@ func hostLost(a *activity) []action {
 			a.connect(host, types.HostSystemConnectionStateConnected)
 			delete(a.site.lost, host.ref)
 			a.post(vpxd, &types.HostConnectedEvent{HostEvent: types.HostEvent{Event: p.hostEvent(host)}})
-			a.postEx(vpxd, "com.vmware.vc.HA.ConnectedToMaster", m, host)
+			a.postEx(vpxd, agentBack, m, host)
 			return nil
 		},
 	)
@@ -190,23 +204,23 @@ func storageTrouble(a *activity) []action {
 	}
 	where := m.place.storeEvent(m.store)
 	al := a.standing(&alarm{kind: storeUsage, about: m.store, where: where})
-	ex := func(id string, level int) action {
+	turn := func(kind exKind, level int) action {
 		return func(a *activity, _ context.Context) error {
-			a.postEx(vpxd, id, m, m.host)
+			a.postEx(vpxd, kind, m, m.host)
 			a.setAlarm(a.standing(al), level)
 			return nil
 		}
 	}
 	return []action{
-		ex("esx.problem.storage.redundancy.degraded", 1),
-		ex("esx.problem.storage.connectivity.lost", 2),
+		turn(pathLost, 1),
+		turn(storeLost, 2),
 		func(a *activity, _ context.Context) error {
 			a.post(vpxd, &types.GeneralVmErrorEvent{GeneralEvent: types.GeneralEvent{
 				Event: m.event(), Message: "The disks of " + m.name + " on " + m.store.name + " do not answer",
 			}})
 			return nil
 		},
-		ex("esx.clear.storage.connectivity.restored", 0),
+		turn(storeBack, 0),
 	}
 }
 
@@ -233,15 +247,19 @@ func backupRun(a *activity) []action {
 	if !ok {
 		return nil
 	}
-	by := a.users[backup.name]
 	return []action{
 		(*activity).visit,
-		func(a *activity, ctx context.Context) error { return a.takeSnapshot(ctx, by, m) },
+		func(a *activity, ctx context.Context) error {
+			if now, ok := a.look(m.place, m.ref); !ok || now.snapshots {
+				return nil // somebody was faster
+			}
+			return a.takeSnapshot(ctx, a.users[backup.name], m)
+		},
 		func(a *activity, _ context.Context) error {
-			a.postEx(by.name, "com.vmware.vc.guestOperations.GuestOperation", m, m.host)
+			a.postEx(backup.name, guestOperation, m, m.host)
 			return nil
 		},
-		func(a *activity, ctx context.Context) error { return a.removeSnapshots(ctx, by, m) },
+		func(a *activity, ctx context.Context) error { return a.removeSnapshots(ctx, a.users[backup.name], m) },
 	}
 }
 

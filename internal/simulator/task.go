@@ -39,6 +39,20 @@ func (s *Simulator) finish(ctx context.Context, ref types.ManagedObjectReference
 	}
 }
 
+// finishFiles waits until vcsim has no file left to delete. It leaves other tasks alone:
+// those that clients make may never end.
+func (s *Simulator) finishFiles(ctx context.Context) {
+	lock := s.as(vpxd)
+	for _, r := range s.registry.AllReference("Task") {
+		task := r.(*vcsim.Task)
+		var files bool
+		s.registry.WithLock(lock, task, func() { files = task.Info.Entity != nil && task.Info.Entity.Type == "FileManager" })
+		if files {
+			s.finish(ctx, task.Self)
+		}
+	}
+}
+
 // keptTasks is how many finished tasks vcsim may remember. A vCenter forgets them after
 // some time; vcsim never does.
 const keptTasks = 300
