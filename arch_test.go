@@ -16,15 +16,16 @@ import (
 // down only, and a third-party system appears in one package only. A new package is a
 // line here.
 var permitted = map[string][]string{
-	".":                   {},
-	"internal/memlog":     {"vstream"},
-	"internal/logtest":    {"vstream", "github.com/google/go-cmp"},
-	"internal/httpapi":    {"vstream"},
-	"internal/cloudevent": {"vstream", "github.com/vmware/govmomi/vim25"},
-	"internal/vcenter":    {"vstream", "vstream/internal/cloudevent", "github.com/vmware/govmomi"},
-	"internal/collector":  {"vstream", "github.com/cenkalti/backoff"},
-	"internal/simulator":  {"github.com/vmware/govmomi"},
-	"deploy/kubernetes":   {},
+	".":                    {},
+	"internal/memlog":      {"vstream"},
+	"internal/logtest":     {"vstream", "github.com/google/go-cmp"},
+	"internal/httpapi":     {"vstream"},
+	"internal/cloudevent":  {"vstream", "github.com/vmware/govmomi/vim25"},
+	"internal/vcenter":     {"vstream", "vstream/internal/cloudevent", "github.com/vmware/govmomi"},
+	"internal/collector":   {"vstream", "github.com/cenkalti/backoff"},
+	"internal/vcentertest": {"github.com/vmware/govmomi"},
+	"internal/simulator":   {"github.com/vmware/govmomi"},
+	"deploy/kubernetes":    {},
 	"cmd/vstream": {
 		"vstream", "vstream/internal/cloudevent", "vstream/internal/collector", "vstream/internal/httpapi",
 		"vstream/internal/memlog", "vstream/internal/simulator", "vstream/internal/vcenter",
@@ -35,6 +36,7 @@ var permitted = map[string][]string{
 // permittedInTests lists what tests may import besides: the fakes they run against.
 var permittedInTests = []string{
 	"vstream/internal/logtest", "vstream/internal/memlog", "vstream/internal/simulator",
+	"vstream", "vstream/internal/vcenter", "vstream/internal/vcentertest",
 	"github.com/google/go-cmp", "github.com/rogpeppe/go-internal/testscript", "go.uber.org/goleak",
 	"github.com/vmware/govmomi", "k8s.io/", "sigs.k8s.io/yaml",
 }

@@ -1,6 +1,9 @@
 package vstream
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // ExpiredError says that a log no longer holds what a reader wanted, and what it still
 // holds. Its text begins with the documented words "invalid offset".
@@ -31,3 +34,7 @@ func (e *NotFoundError) Error() string {
 		return fmt.Sprintf("invalid offset: there is no event %d between %d and %d", e.Requested, e.Range.Earliest, e.Range.Latest)
 	}
 }
+
+// ErrCredentials says that a vCenter refuses the user name or the password. Trying again
+// soon makes it worse: accounts get locked.
+var ErrCredentials = errors.New("the vCenter refuses the credentials")

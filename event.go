@@ -64,6 +64,31 @@ type Event struct {
 	JSON []byte
 }
 
+// idPrefix is what every CloudEvent of ours begins with, up to its id, which is the
+// offset in decimal.
+const idPrefix = `{"specversion":"1.0","id":"`
+
+// WithOffset returns e at another offset, and with that as its id.
+func (e Event) WithOffset(o Offset) Event {
+	if o == e.Offset {
+		return e
+	}
+	old := len(idPrefix) + len(e.Offset.String())
+	if len(e.JSON) < old || string(e.JSON[:old]) != idPrefix+e.Offset.String() {
+		panic(fmt.Sprintf("vstream: event %d is not written as an event", e.Offset))
+	}
+	moved := append([]byte(idPrefix), o.String()...)
+	e.Offset, e.JSON = o, append(moved, e.JSON[old:]...)
+	return e
+}
+
+// SameAs reports whether two events at one offset are the same, told twice, and not two
+// events that got the same key. How an event is written may change in between: with an
+// upgrade, or a setting.
+func (e *Event) SameAs(other *Event) bool {
+	return e.Time.Equal(other.Time) && e.Type == other.Type
+}
+
 // Target returns the most specific thing the event is about, or "".
 func (e *Event) Target() string {
 	for _, name := range []string{e.VM, e.Host, e.Datastore, e.Network, e.Cluster, e.Datacenter} {

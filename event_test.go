@@ -48,3 +48,14 @@ func TestTargetIsTheMostSpecificNameThereIs(t *testing.T) {
 		}
 	}
 }
+
+func TestWithOffsetMovesTheIDToo(t *testing.T) {
+	e := vstream.Event{Offset: 44, JSON: []byte(`{"specversion":"1.0","id":"44","source":"s","data":{"id":"44"}}`)}
+	moved := e.WithOffset(vstream.OffsetOf(1, 44))
+	if moved.Offset != 1<<32+44 || string(moved.JSON) != `{"specversion":"1.0","id":"4294967340","source":"s","data":{"id":"44"}}` {
+		t.Errorf("moved it is %d %s", moved.Offset, moved.JSON)
+	}
+	if string(e.JSON) != `{"specversion":"1.0","id":"44","source":"s","data":{"id":"44"}}` {
+		t.Errorf("the one that was moved became %s", e.JSON)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -55,14 +56,20 @@ func serveCommand() *cobra.Command {
 	}
 }
 
+// auditInterval is how often the log is compared with the vCenter's history.
+const auditInterval = 5 * time.Minute
+
 // serve runs what the program is, until ctx is done or a part of it fails:
 //
 //	vCenter ──▶ source ──▶ collector ──▶ log ──▶ httpapi ──▶ clients
 func (c *config) serve(ctx context.Context, source collector.Source, log vstream.Log, listener net.Listener, logger *slog.Logger) error {
 	collect := &collector.Collector{
-		Source: source,
-		Log:    log,
-		Logger: logger.With("vcenter", c.vcenterURL.Hostname()),
+		Name:          c.vcenterURL.Hostname(),
+		URL:           c.vcenterURL.String(),
+		Source:        source,
+		Log:           log,
+		Logger:        logger.With("vcenter", c.vcenterURL.Hostname()),
+		AuditInterval: auditInterval,
 	}
 	api := &httpapi.Server{
 		Listener:    listener,

@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/vmware/govmomi/fault"
 	"github.com/vmware/govmomi/property"
@@ -19,41 +18,66 @@ import (
 	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/soap"
 	"github.com/vmware/govmomi/vim25/types"
+
+	"vstream"
 )
 
 // login connects to the vCenter and logs in with the credentials as they are now, for
 // they may have been rotated since.
-func (s *Source) login(ctx context.Context) (*vim25.Client, error) {
+func (s *Source) login(ctx context.Context) error {
 	user, err := s.credentials()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	config, err := s.tlsConfig()
 	if err != nil {
-		return nil, err
+		return err
 	}
+	s.user = user
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 
-	transport := soap.NewClient(s.URL, s.Insecure)
-	transport.UserAgent = "vstream"
+	wire := soap.NewClient(s.URL, s.Insecure)
+	wire.UserAgent = "vstream"
 	// govmomi dials TLS without a deadline and with its own idea of trust.
-	t := transport.DefaultTransport()
-	t.DialTLSContext = nil
-	t.TLSClientConfig = config
+	base := wire.DefaultTransport()
+	base.DialTLSContext = nil
+	base.TLSClientConfig = config
+	wire.Transport = transport{base}
 
-	client, err := vim25.NewClient(ctx, transport)
+	client, err := vim25.NewClient(ctx, wire)
 	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", s.URL, explain(err))
+		wire.CloseIdleConnections()
+		return fmt.Errorf("connect to %s: %w", s.URL, explain(err))
 	}
 	if err := session.NewManager(client).Login(ctx, user); err != nil {
-		transport.CloseIdleConnections()
+		wire.CloseIdleConnections()
 		if fault.Is(err, &types.InvalidLogin{}) {
-			return nil, fmt.Errorf("log in to %s as %s: %w; check the files in %s", s.URL, user.Username(), err, s.SecretPath)
+			return fmt.Errorf("%w: log in to %s as %s: %w; check the files in %s",
+				vstream.ErrCredentials, s.URL, user.Username(), err, s.SecretPath)
 		}
-		return nil, fmt.Errorf("log in to %s: %w", s.URL, err)
+		return fmt.Errorf("log in to %s: %w", s.URL, err)
 	}
-	return client, nil
+	s.client = client
+	return nil
+}
+
+// logout ends the session, if there is one.
+func (s *Source) logout(ctx context.Context) error {
+	if s.client == nil {
+		return nil
+	}
+	err := brief(ctx, "log out", session.NewManager(s.client).Logout)
+	s.client.CloseIdleConnections()
+	s.client = nil
+	return err
+}
+
+// rotated reports whether the secret files have changed since they were used. Kubernetes
+// changes them by swapping a symbolic link, editors by renaming, so only a look helps.
+func (s *Source) rotated() bool {
+	user, err := s.credentials()
+	return err == nil && s.user != nil && user.String() != s.user.String()
 }
 
 // credentials reads the secret files. Editors and generators end files with a newline
@@ -147,7 +171,3 @@ func description(ctx context.Context, client *vim25.Client) ([]types.EventDescri
 	}
 	return manager.Description.EventInfo, nil
 }
-
-// callTimeout is how long one call may take. A vCenter under load answers within
-// seconds; one that takes longer than this has lost the call.
-const callTimeout = 30 * time.Second

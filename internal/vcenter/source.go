@@ -2,14 +2,15 @@ package vcenter
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
+	"sync"
 	"time"
 
-	"github.com/vmware/govmomi/property"
-	"github.com/vmware/govmomi/session"
+	"github.com/vmware/govmomi/fault"
 	"github.com/vmware/govmomi/vim25"
 	"github.com/vmware/govmomi/vim25/methods"
 	"github.com/vmware/govmomi/vim25/types"
@@ -19,18 +20,21 @@ import (
 )
 
 const (
-	// pageSize is the most events that a vCenter gives in one answer.
-	pageSize = 1000
-	// closeTimeout is how long each step of Close may take: the vCenter may be gone, and
-	// a stop must not wait for it.
+	// callTimeout is how long one call may take. A vCenter under load answers within
+	// seconds; one that takes longer than this has lost the call.
+	callTimeout = 30 * time.Second
+	// closeTimeout is how long each step of cleaning up may take: the vCenter may be gone,
+	// and a stop must not wait for it.
 	closeTimeout = 500 * time.Millisecond
 	// minWait and maxWait are how long a call waits for news before the source looks for
 	// itself. A wait that the vCenter forgets to end delays an event by no more.
 	minWait, maxWait = 1 * time.Second, 5 * time.Second
+	// secretInterval is how often a pause looks whether the secret has changed.
+	secretInterval = 2 * time.Second
 )
 
 // Source reads the events of one vCenter. Its exported fields are set before its first
-// use; its methods are called by one goroutine.
+// use; its methods are called by one goroutine, but for Seen.
 type Source struct {
 	URL        *url.URL // of the SDK, as ParseURL returns it
 	SecretPath string   // directory with the files username and password
@@ -45,31 +49,95 @@ type Source struct {
 
 	began time.Time // where the first Open began; zero before
 
-	// From Open to Close:
+	// The session, while client is not nil:
 	client  *vim25.Client
+	user    *url.Userinfo // it was made with
 	encoder *cloudevent.Encoder
-	reading types.ManagedObjectReference // the collector that is read
+
+	// What there is at the vCenter within the session; an empty Value where there is none:
+	reading types.ManagedObjectReference // the collector that Next reads
 	waking  types.ManagedObjectReference // a collector of one event, for news to wait for
-	news    *property.Collector
-	version string        // of the news last seen
-	wait    time.Duration // for the next news
+	news    types.ManagedObjectReference // the property collector that tells them
+	version string                       // of the news last seen
+	wait    time.Duration                // for the next news
+
+	mu   sync.Mutex
+	seen vstream.SourceStatus // under mu
+	told map[string]bool      // under mu; unknown types that the logger has heard of
 }
 
-// Open logs in and begins to read at the events of since or, if that is zero, where the
-// very first Open began. Close must be called whether or not it fails.
-func (s *Source) Open(ctx context.Context, since time.Time) error {
-	client, err := s.login(ctx)
+// Open makes the source read at the events of since or, if that is zero, where the very
+// first Open began. It may be called again at any time, also after an error: it goes on
+// with the session if the vCenter still knows it and the credentials are still the same.
+// It returns where it begins.
+func (s *Source) Open(ctx context.Context, since time.Time) (began time.Time, err error) {
+	_ = s.release(ctx)
+	now, err := s.resume(ctx)
 	if err != nil {
-		return err
+		return time.Time{}, err
 	}
-	s.client = client
+	about := s.client.ServiceContent.About
+	// The clock is the vCenter's: ours may be minutes apart.
+	if s.began.IsZero() {
+		s.began = now.Add(-s.Begin)
+	}
+	if since.IsZero() {
+		since = s.began
+	}
+	// A clock that was set back would otherwise hide what happens until it is there again.
+	if latest := now.Add(-time.Minute); since.After(latest) && since.After(s.began) {
+		since = latest
+		if since.Before(s.began) {
+			since = s.began
+		}
+	}
+	s.mu.Lock()
+	s.seen.Skew = time.Until(now)
+	s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	// The collector that wakes is made first, and its version taken, so that nothing can
+	// happen between reading to the end and waiting that would not end the wait.
 	s.version, s.wait = "", minWait
-	about := client.ServiceContent.About
-
-	info, err := description(ctx, client)
-	if err != nil {
-		return err
+	if s.waking, err = s.createCollector(ctx, now, time.Time{}, 1); err != nil {
+		return time.Time{}, err
 	}
+	if err := s.subscribe(ctx); err != nil {
+		return time.Time{}, err
+	}
+	if s.reading, err = s.createCollector(ctx, since, time.Time{}, pageSize); err != nil {
+		return time.Time{}, err
+	}
+	s.Logger.Debug("reading events", "product", about.FullName, "api", about.ApiVersion, "since", since)
+	return since, nil
+}
+
+// resume makes sure that there is a session, and returns the vCenter's time.
+func (s *Source) resume(ctx context.Context) (time.Time, error) {
+	if s.client != nil && s.rotated() {
+		s.Logger.Info("credentials changed")
+		_ = s.logout(ctx)
+	}
+	if s.client != nil {
+		now, err := s.now(ctx)
+		if err == nil {
+			return now, nil
+		}
+		// Only when the session is gone is a new one made: each login is an event.
+		var distrust *tls.CertificateVerificationError
+		if !isFault(err) && !errors.As(err, &distrust) {
+			return time.Time{}, err
+		}
+		_ = s.logout(ctx)
+	}
+	if err := s.login(ctx); err != nil {
+		return time.Time{}, err
+	}
+	info, err := description(ctx, s.client)
+	if err != nil {
+		return time.Time{}, err
+	}
+	about := s.client.ServiceContent.About
 	s.encoder = &cloudevent.Encoder{
 		Source:     s.URL.String(),
 		TypePrefix: s.TypePrefix,
@@ -77,159 +145,144 @@ func (s *Source) Open(ctx context.Context, since time.Time) error {
 		Severity:   cloudevent.Severities(info),
 		MaxBytes:   s.MaxBytes,
 	}
+	s.mu.Lock()
+	s.seen.Product, s.seen.APIVersion, s.seen.Instance = about.FullName, about.ApiVersion, about.InstanceUuid
+	s.mu.Unlock()
+	s.Logger.Info("logged in", "product", about.FullName, "api", about.ApiVersion, "user", s.user.Username())
+	return s.now(ctx)
+}
 
+func (s *Source) now(ctx context.Context) (time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	// Times are the vCenter's: ours may be minutes apart.
-	now, err := methods.GetCurrentTime(ctx, client)
+	now, err := methods.GetCurrentTime(ctx, s.client)
 	if err != nil {
-		return fmt.Errorf("ask for the time: %w", err)
+		return time.Time{}, fmt.Errorf("ask for the time: %w", err)
 	}
-	if s.began.IsZero() {
-		s.began = now.Add(-s.Begin)
-	}
-	if since.IsZero() {
-		since = s.began
-	}
-	// The collector that wakes is made first, and its version taken, so that nothing can
-	// happen between reading to the end and waiting that would not end the wait.
-	if s.waking, err = s.createCollector(ctx, *now, 1); err != nil {
-		return err
-	}
-	if err := s.subscribe(ctx); err != nil {
-		return err
-	}
-	if s.reading, err = s.createCollector(ctx, since, pageSize); err != nil {
-		return err
-	}
-	s.Logger.Info("reading events", "url", s.URL.String(), "product", about.FullName, "api", about.ApiVersion, "since", since)
-	return nil
+	return *now, nil
 }
 
-// createCollector makes a collector over everything that the user may see.
-func (s *Source) createCollector(ctx context.Context, since time.Time, page int32) (types.ManagedObjectReference, error) {
-	res, err := methods.CreateCollectorForEvents(ctx, s.client, &types.CreateCollectorForEvents{
-		This: *s.client.ServiceContent.EventManager,
-		Filter: types.EventFilterSpec{
-			Entity: &types.EventFilterSpecByEntity{
-				Entity:    s.client.ServiceContent.RootFolder,
-				Recursion: types.EventFilterSpecRecursionOptionAll,
-			},
-			Time:               &types.EventFilterSpecByTime{BeginTime: &since},
-			DisableFullMessage: types.NewBool(false),
-			// Set here and not with SetCollectorPageSize, which loses the position.
-			MaxCount: page,
-		},
-	})
-	if err != nil {
-		return types.ManagedObjectReference{}, fmt.Errorf("create an event collector: %w", err)
-	}
-	return res.Returnval, nil
-}
-
-// subscribe asks to be told when the newest event changes.
-func (s *Source) subscribe(ctx context.Context) error {
-	news, err := property.DefaultCollector(s.client).Create(ctx)
-	if err != nil {
-		return fmt.Errorf("create a property collector: %w", err)
-	}
-	s.news = news
-	_, err = news.CreateFilter(ctx, types.CreateFilter{Spec: types.PropertyFilterSpec{
-		PropSet:   []types.PropertySpec{{Type: s.waking.Type, PathSet: []string{"latestPage"}}},
-		ObjectSet: []types.ObjectSpec{{Obj: s.waking}},
-	}})
-	if err != nil {
-		return fmt.Errorf("subscribe to news: %w", err)
-	}
-	return s.await(ctx, 0)
-}
-
-// Next returns the next events, oldest first and at least one, at the offsets of their
-// keys in epoch 0. It waits until there are some.
+// Next returns the next events, oldest first, at the offsets of their keys in epoch 0.
+// When there are none it waits for some, but for a few seconds only. After an error,
+// Open must be called before Next: the position that the vCenter keeps for a reader moves
+// even when the answer is lost.
 func (s *Source) Next(ctx context.Context) ([]vstream.Event, error) {
+	events, err := s.read(ctx, s.reading)
+	if err != nil || len(events) > 0 {
+		s.wait = minWait
+		return events, err
+	}
+	if s.rotated() {
+		return nil, errors.New("the credentials have changed")
+	}
+	err = s.await(ctx, s.wait)
+	s.wait = min(s.wait+time.Second, maxWait)
+	return nil, err
+}
+
+// History calls yield with the events from one time to another, both included, page by
+// page, oldest first. It reads beside Next and does not disturb it.
+func (s *Source) History(ctx context.Context, from, to time.Time, yield func([]vstream.Event) error) error {
+	create, cancel := context.WithTimeout(ctx, callTimeout)
+	collector, err := s.createCollector(create, from, to, pageSize)
+	cancel()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = s.destroyCollector(ctx, collector) }()
 	for {
-		events, err := s.read(ctx)
+		events, err := s.read(ctx, collector)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if len(events) > 0 {
-			s.wait = minWait
-			return events, nil
+		if len(events) == 0 {
+			return nil
 		}
-		if err := s.await(ctx, s.wait); err != nil {
-			return nil, err
+		if err := yield(events); err != nil {
+			return err
 		}
-		s.wait = min(s.wait+time.Second, maxWait)
 	}
 }
 
-// read takes a page from the collector; none when it is at its end.
-func (s *Source) read(ctx context.Context) ([]vstream.Event, error) {
+// Latest returns the key and time of the newest event that the vCenter has, as it says
+// when asked afresh; ok is false when it tells none. It works also when the collector
+// that Next reads has gone silent.
+func (s *Source) Latest(ctx context.Context) (key int32, created time.Time, ok bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	res, err := methods.ReadNextEvents(ctx, s.client, &types.ReadNextEvents{This: s.reading, MaxCount: pageSize})
+	key, created, ok, err = s.newest(ctx, *s.client.ServiceContent.EventManager, "latestEvent")
+	if err != nil || ok {
+		return key, created, ok, err
+	}
+	collector, err := s.createCollector(ctx, time.Time{}, time.Time{}, 1)
 	if err != nil {
-		return nil, fmt.Errorf("read events: %w", err)
+		return 0, time.Time{}, false, err
 	}
-	events := make([]vstream.Event, 0, len(res.Returnval))
-	for _, ev := range res.Returnval {
-		e, err := s.encoder.Encode(ev)
-		if err != nil {
-			s.Logger.Error("event lost: it cannot be encoded", "error", err)
-			continue
-		}
-		events = append(events, e)
-	}
-	return events, nil
+	defer func() { _ = s.destroyCollector(ctx, collector) }()
+	return s.newest(ctx, collector, "latestPage")
 }
 
-// await returns when there is news since it was last called, or after about so long.
-func (s *Source) await(ctx context.Context, atMost time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, atMost+callTimeout)
-	defer cancel()
-	seconds := int32(atMost / time.Second)
-	res, err := methods.WaitForUpdatesEx(ctx, s.client, &types.WaitForUpdatesEx{
-		This:    s.news.Reference(),
-		Version: s.version,
-		Options: &types.WaitOptions{MaxWaitSeconds: &seconds},
-	})
-	if err != nil {
-		return fmt.Errorf("wait for news: %w", err)
+// Pause waits so long, or until there is reason to try again earlier: other credentials.
+func (s *Source) Pause(ctx context.Context, d time.Duration) {
+	over := time.After(d)
+	look := time.NewTicker(secretInterval)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-over:
+			return
+		case <-look.C:
+			if s.rotated() {
+				s.Logger.Info("credentials changed")
+				return
+			}
+		}
 	}
-	if res.Returnval != nil {
-		s.version = res.Returnval.Version
-	}
-	return nil
+}
+
+// Seen returns what the source has learnt of the vCenter. It may be called from any
+// goroutine.
+func (s *Source) Seen() vstream.SourceStatus {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.seen
 }
 
 // Close removes from the vCenter what Open made there, and logs out. It is safe to call
 // at any time, and again. Its error is only worth a look: the session dies by itself.
 func (s *Source) Close(ctx context.Context) error {
-	if s.client == nil {
-		return nil
-	}
-	step := func(what string, do func(context.Context) error) error {
-		ctx, cancel := context.WithTimeout(ctx, closeTimeout)
-		defer cancel()
-		if err := do(ctx); err != nil {
-			return fmt.Errorf("%s: %w", what, err)
-		}
-		return nil
-	}
+	return errors.Join(s.release(ctx), s.logout(ctx))
+}
+
+// release destroys what there is within the session.
+func (s *Source) release(ctx context.Context) error {
 	var errs []error
-	for _, collector := range []types.ManagedObjectReference{s.reading, s.waking} {
-		if collector.Value == "" {
-			continue
+	if s.client != nil {
+		errs = append(errs, s.destroyCollector(ctx, s.reading), s.destroyCollector(ctx, s.waking))
+		if s.news.Value != "" {
+			errs = append(errs, brief(ctx, "destroy the property collector", func(ctx context.Context) error {
+				_, err := methods.DestroyPropertyCollector(ctx, s.client, &types.DestroyPropertyCollector{This: s.news})
+				return err
+			}))
 		}
-		errs = append(errs, step("destroy an event collector", func(ctx context.Context) error {
-			_, err := methods.DestroyCollector(ctx, s.client, &types.DestroyCollector{This: collector})
-			return err
-		}))
 	}
-	// The property collector goes with the session.
-	errs = append(errs, step("log out", session.NewManager(s.client).Logout))
-	s.client.CloseIdleConnections()
-	s.client, s.news = nil, nil
-	s.reading, s.waking = types.ManagedObjectReference{}, types.ManagedObjectReference{}
+	none := types.ManagedObjectReference{}
+	s.reading, s.waking, s.news = none, none, none
 	return errors.Join(errs...)
 }
+
+// brief does a step of cleaning up, which must go on even when ctx is done, and may not
+// take long.
+func brief(ctx context.Context, what string, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	if err := do(ctx); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+// outOfPlaces reports whether a session holds as many collectors as it may.
+func outOfPlaces(err error) bool { return fault.Is(err, &types.InvalidState{}) }

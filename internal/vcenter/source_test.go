@@ -95,7 +95,7 @@ func TestSourceGivesWhatWasAndWhatComesInOrder(t *testing.T) {
 	client := govc(t, sim)
 	source := newSource(t, sim)
 	ctx := patience(t)
-	if err := source.Open(ctx, time.Time{}); err != nil {
+	if _, err := source.Open(ctx, time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	defer source.Close(context.Background())
@@ -138,7 +138,7 @@ func TestSourceBeginsSoFarBeforeTheClockOfTheVCenterAndFromSinceAfterwards(t *te
 	source := newSource(t, sim)
 	source.Begin = 0
 	ctx := patience(t)
-	if err := source.Open(ctx, time.Time{}); err != nil {
+	if _, err := source.Open(ctx, time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	client := govc(t, sim)
@@ -153,7 +153,7 @@ func TestSourceBeginsSoFarBeforeTheClockOfTheVCenterAndFromSinceAfterwards(t *te
 	}
 
 	// Nobody gave a time, so it is where it began, not so far before now.
-	if err := source.Open(ctx, time.Time{}); err != nil {
+	if _, err := source.Open(ctx, time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	if events, err = source.Next(ctx); err != nil || events[0].Offset != first {
@@ -163,7 +163,7 @@ func TestSourceBeginsSoFarBeforeTheClockOfTheVCenterAndFromSinceAfterwards(t *te
 		t.Error(err)
 	}
 
-	if err := source.Open(ctx, time.Now().Add(-time.Hour)); err != nil {
+	if _, err := source.Open(ctx, time.Now().Add(-time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	if events, err = source.Next(ctx); err != nil || events[0].Offset != 1 {
@@ -193,7 +193,7 @@ func TestCloseLeavesNothingAtTheVCenter(t *testing.T) {
 		URL: &target, SecretPath: secret(t, "user", "pass"), Insecure: true, Logger: slog.New(slog.DiscardHandler),
 	}
 	for range 5 {
-		if err := source.Open(patience(t), time.Time{}); err != nil {
+		if _, err := source.Open(patience(t), time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 		if err := source.Close(context.Background()); err != nil {
@@ -232,7 +232,7 @@ func TestWhomToTrust(t *testing.T) {
 			source := newSource(t, sim)
 			source.Insecure = false
 			c.set(source)
-			err := source.Open(patience(t), time.Time{})
+			_, err := source.Open(patience(t), time.Time{})
 			defer source.Close(context.Background())
 			switch {
 			case c.want == "" && err != nil:
@@ -253,7 +253,7 @@ func TestSecretsAreTrimmedAndReadAnewAtEachOpen(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(source.SecretPath, "username"), []byte("\n"+user+" \n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := source.Open(ctx, time.Now().Add(-time.Hour)); err != nil {
+		if _, err := source.Open(ctx, time.Now().Add(-time.Hour)); err != nil {
 			t.Fatal(err)
 		}
 		events, err := source.Next(ctx)
@@ -285,7 +285,7 @@ func TestFilesThatAreMissingOrEmptyAreNamed(t *testing.T) {
 func TestNextEndsWithItsContext(t *testing.T) {
 	sim := newVCenter(t)
 	source := newSource(t, sim)
-	if err := source.Open(patience(t), time.Time{}); err != nil {
+	if _, err := source.Open(patience(t), time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

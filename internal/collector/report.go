@@ -1,0 +1,125 @@
+package collector
+
+import (
+	"math"
+	"sync"
+	"time"
+
+	"vstream"
+)
+
+// overflowKey is about where vCenter 8.0U1 and later start over.
+const overflowKey = 2147480000
+
+// rateWindow is over how long the rate of events is averaged.
+const rateWindow = time.Minute
+
+// report is what Status returns. The collector's goroutine writes it, anybody reads.
+type report struct {
+	c       *Collector
+	started time.Time
+
+	mu     sync.Mutex
+	status vstream.Status // under mu
+	rate   float64        // under mu; events per second, decaying, as of rated
+	rated  time.Time      // under mu
+}
+
+func (r *report) begin(c *Collector) {
+	r.c, r.started = c, time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.status.Name, r.status.URL = c.Name, c.URL
+	r.status.State, r.status.Since = vstream.Connecting, r.started
+	r.rated = r.started
+}
+
+// Status returns how collecting goes. It may be called from any goroutine.
+func (c *Collector) Status() vstream.Status {
+	c.report.mu.Lock()
+	s := c.report.status
+	s.Rate = c.report.rate * math.Exp(-time.Since(c.report.rated).Seconds()/rateWindow.Seconds())
+	c.report.mu.Unlock()
+	s.SourceStatus = c.Source.Seen()
+	if s.Name == "" { // before Run
+		s.Name, s.URL, s.State = c.Name, c.URL, vstream.Connecting
+	}
+	return s
+}
+
+// enter changes the state, and lets the logger hear of it. Called under mu.
+func (r *report) enter(state vstream.State) {
+	if r.status.State == state {
+		return
+	}
+	r.c.Logger.Info("state changed", "state", state, "before", r.status.State)
+	r.status.State, r.status.Since = state, time.Now()
+}
+
+func (r *report) connected() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.status.State != vstream.Silent {
+		r.enter(vstream.Collecting)
+	}
+}
+
+// polled is called after the vCenter has answered as it should.
+func (r *report) polled(silent bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if silent {
+		r.enter(vstream.Silent)
+	} else {
+		r.enter(vstream.Collecting)
+	}
+}
+
+func (r *report) failed(err error, wait time.Duration) {
+	r.c.Logger.Warn("collecting interrupted", "error", err, "retry_in", wait.Round(time.Millisecond))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.status.Reconnects++
+	r.status.LastError, r.status.LastErrorAt = err.Error(), time.Now()
+	if wait >= refusedPause {
+		r.enter(vstream.Refused)
+	} else {
+		r.enter(vstream.Failing)
+	}
+}
+
+func (r *report) appended(n int) {
+	now := time.Now()
+	newest := r.c.number.newest
+	skew := r.c.Source.Seen().Skew
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.status.LastEvent = newest.Time
+	r.status.Lag = max(0, now.Add(skew).Sub(newest.Time))
+	r.status.Late, r.status.Restarts = r.c.number.late, r.c.number.restarts
+	if key := newest.Offset.Key(); key >= 0 {
+		r.status.KeyHeadroom = max(0, overflowKey-int64(key))
+	} else {
+		r.status.KeyHeadroom = -int64(key) // counting up to zero
+	}
+	r.rate = r.rate*math.Exp(-now.Sub(r.rated).Seconds()/rateWindow.Seconds()) + float64(n)/rateWindow.Seconds()
+	r.rated = now
+}
+
+func (r *report) gap() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.status.Gaps++
+}
+
+func (r *report) audited(a vstream.Audit) {
+	attrs := []any{"from", a.From, "to", a.To, "events", a.Events, "missing", a.Missing, "extra", a.Extra, "folded", a.Folded}
+	if a.Missing > 0 || a.Extra > 0 {
+		r.c.Logger.Warn("audit found differences; what was missing is in the log now", attrs...)
+	} else {
+		r.c.Logger.Debug("audit found the log complete", attrs...)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.status.Audit = &a
+}

@@ -1,0 +1,205 @@
+package vcenter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/vmware/govmomi/vim25/methods"
+	"github.com/vmware/govmomi/vim25/types"
+
+	"vstream"
+)
+
+// pageSize is the most events that a vCenter gives in one answer.
+const pageSize = 1000
+
+// createCollector makes a collector over everything that the user may see between two
+// times; zero where there is no bound.
+func (s *Source) createCollector(ctx context.Context, from, to time.Time, page int32) (types.ManagedObjectReference, error) {
+	var span *types.EventFilterSpecByTime
+	if !from.IsZero() {
+		span = &types.EventFilterSpecByTime{BeginTime: &from}
+		if !to.IsZero() {
+			span.EndTime = &to
+		}
+	}
+	res, err := methods.CreateCollectorForEvents(ctx, s.client, &types.CreateCollectorForEvents{
+		This: *s.client.ServiceContent.EventManager,
+		Filter: types.EventFilterSpec{
+			Entity: &types.EventFilterSpecByEntity{
+				Entity:    s.client.ServiceContent.RootFolder,
+				Recursion: types.EventFilterSpecRecursionOptionAll,
+			},
+			Time:               span,
+			DisableFullMessage: types.NewBool(false),
+			// Set here and not with SetCollectorPageSize, which loses the position.
+			MaxCount: page,
+		},
+	})
+	if err != nil {
+		if outOfPlaces(err) {
+			_ = s.logout(ctx) // ours are destroyed; the next try gets a session with places of its own
+		}
+		return types.ManagedObjectReference{}, fmt.Errorf("create an event collector: %w", err)
+	}
+	return res.Returnval, nil
+}
+
+func (s *Source) destroyCollector(ctx context.Context, collector types.ManagedObjectReference) error {
+	if collector.Value == "" || s.client == nil {
+		return nil
+	}
+	return brief(ctx, "destroy an event collector", func(ctx context.Context) error {
+		_, err := methods.DestroyCollector(ctx, s.client, &types.DestroyCollector{This: collector})
+		return err
+	})
+}
+
+// subscribe asks to be told when the newest event changes.
+func (s *Source) subscribe(ctx context.Context) error {
+	created, err := methods.CreatePropertyCollector(ctx, s.client, &types.CreatePropertyCollector{
+		This: s.client.ServiceContent.PropertyCollector,
+	})
+	if err != nil {
+		return fmt.Errorf("create a property collector: %w", err)
+	}
+	s.news = created.Returnval
+	_, err = methods.CreateFilter(ctx, s.client, &types.CreateFilter{This: s.news, Spec: types.PropertyFilterSpec{
+		PropSet:   []types.PropertySpec{{Type: s.waking.Type, PathSet: []string{"latestPage"}}},
+		ObjectSet: []types.ObjectSpec{{Obj: s.waking}},
+	}})
+	if err != nil {
+		return fmt.Errorf("subscribe to news: %w", err)
+	}
+	return s.await(ctx, 0)
+}
+
+// await returns when there is news since it was last called, or after about so long.
+func (s *Source) await(ctx context.Context, atMost time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, atMost+callTimeout)
+	defer cancel()
+	seconds := int32(atMost / time.Second)
+	news := excerpt{name: "changeSet"} // holds an event, which may be one that cannot be decoded
+	res, err := methods.WaitForUpdatesEx(news.with(ctx), s.client, &types.WaitForUpdatesEx{
+		This:    s.news,
+		Version: s.version,
+		Options: &types.WaitOptions{MaxWaitSeconds: &seconds},
+	})
+	if err != nil {
+		return fmt.Errorf("wait for news: %w", err)
+	}
+	if res.Returnval != nil {
+		s.version = res.Returnval.Version
+	}
+	return nil
+}
+
+// newest returns the key and time of the event in a property of an object.
+func (s *Source) newest(ctx context.Context, object types.ManagedObjectReference, property string) (key int32, created time.Time, ok bool, err error) {
+	answer := excerpt{name: "propSet"}
+	_, err = methods.RetrieveProperties(answer.with(ctx), s.client, &types.RetrieveProperties{
+		This: s.client.ServiceContent.PropertyCollector,
+		SpecSet: []types.PropertyFilterSpec{{
+			PropSet:   []types.PropertySpec{{Type: object.Type, PathSet: []string{property}}},
+			ObjectSet: []types.ObjectSpec{{Obj: object}},
+		}},
+	})
+	if err != nil {
+		return 0, time.Time{}, false, fmt.Errorf("ask for the newest event: %w", err)
+	}
+	for _, element := range answer.elements {
+		key, keyErr := parseKey(member(element, "key"))
+		created, timeErr := time.Parse(time.RFC3339, member(element, "createdTime"))
+		if keyErr == nil && timeErr == nil {
+			return key, created, true, nil
+		}
+	}
+	return 0, time.Time{}, false, nil
+}
+
+// read takes a page from a collector; none when it is at its end.
+func (s *Source) read(ctx context.Context, collector types.ManagedObjectReference) ([]vstream.Event, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	page := excerpt{name: "returnval"}
+	res, err := methods.ReadNextEvents(page.with(ctx), s.client, &types.ReadNextEvents{This: collector, MaxCount: pageSize})
+	if err != nil {
+		return nil, fmt.Errorf("read events: %w", err)
+	}
+	if len(res.Returnval) > 0 {
+		return nil, errors.New("read events: the answer is not written as vCenters write it")
+	}
+	events := make([]vstream.Event, 0, len(page.elements))
+	unknown := 0
+	for i, element := range page.elements {
+		d := decode(element)
+		s.tell(d, element)
+		unknown += len(d.unknown)
+		var e vstream.Event
+		if d.event != nil {
+			if e, err = s.encoder.Encode(d.event); err != nil {
+				d.raw, d.noKey = salvage(element, typeOf(element))
+			}
+		}
+		if d.raw != nil {
+			unknown++
+			if d.noKey && !s.place(&d, events, page.elements[i+1:]) {
+				continue
+			}
+			if d.raw.Event.CreatedTime.IsZero() && len(events) > 0 {
+				d.raw.Event.CreatedTime = events[len(events)-1].Time // about then
+			}
+			if e, err = s.encoder.EncodeRaw(d.raw); err != nil {
+				s.Logger.Error("event lost: it cannot be encoded", "key", d.raw.Event.Key, "error", err)
+				continue
+			}
+		}
+		events = append(events, e)
+	}
+	s.mu.Lock()
+	s.seen.LastPoll = time.Now()
+	s.seen.Unknown += int64(unknown)
+	s.mu.Unlock()
+	return events, nil
+}
+
+// place gives a key to an event whose own cannot be read: the one after that of its
+// predecessor, if its successor does not have it.
+func (s *Source) place(d *decoded, before []vstream.Event, after [][]byte) bool {
+	if len(before) == 0 {
+		s.Logger.Error("event lost: its key cannot be read", "type", d.raw.Type)
+		return false
+	}
+	d.raw.Event.Key = before[len(before)-1].Offset.Key() + 1
+	if len(after) > 0 {
+		if next, err := parseKey(member(after[0], "key")); err == nil && next == d.raw.Event.Key {
+			s.Logger.Error("event lost: its key cannot be read, and there is no room for it", "type", d.raw.Type, "before", next)
+			return false
+		}
+	}
+	return true
+}
+
+// tell lets the logger hear of each unknown type once, and of each event that cannot be
+// decoded for another reason.
+func (s *Source) tell(d decoded, element []byte) {
+	names := d.unknown
+	if d.raw != nil {
+		names = append(names, typeOf(element))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, name := range names {
+		const most = 1000 // names come from outside
+		if s.told[name] || len(s.told) >= most {
+			continue
+		}
+		if s.told == nil {
+			s.told = map[string]bool{}
+		}
+		s.told[name] = true
+		s.Logger.Warn("type of event not understood; it is kept as it came", "type", name, "error", d.why)
+	}
+}

@@ -1,0 +1,86 @@
+package vcenter
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/vmware/govmomi/vim25/soap"
+)
+
+// maxAnswer is the longest answer that is read. A page of 1000 events takes about 1 MB;
+// decoded, an answer takes several times its length in memory.
+const maxAnswer = 128 << 20
+
+// excerpt asks the transport to cut elements out of the answer to a call, before govmomi
+// decodes it: one that govmomi cannot decode would cost the whole answer, and some make it
+// panic.
+type excerpt struct {
+	name     string // of the elements
+	elements [][]byte
+}
+
+type excerptKey struct{}
+
+// with returns a context for the call.
+func (x *excerpt) with(ctx context.Context) context.Context {
+	return context.WithValue(ctx, excerptKey{}, x)
+}
+
+// transport limits how much of an answer is read, and makes excerpts.
+type transport struct{ base http.RoundTripper }
+
+func (t transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	res, err := t.base.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	res.Body = &limitedBody{res.Body, maxAnswer}
+	x, ok := req.Context().Value(excerptKey{}).(*excerpt)
+	if !ok || res.StatusCode != http.StatusOK {
+		return res, nil
+	}
+	document, err := io.ReadAll(res.Body)
+	if closeErr := res.Body.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return nil, err
+	}
+	var rest []byte
+	x.elements, rest = cutOut(document, x.name)
+	res.Body = io.NopCloser(bytes.NewReader(rest))
+	res.ContentLength = int64(len(rest))
+	return res, nil
+}
+
+// CloseIdleConnections is what http.Client looks for.
+func (t transport) CloseIdleConnections() {
+	if c, ok := t.base.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
+var errTooLong = errors.New("the answer is too long")
+
+// limitedBody is a body that fails when it turns out longer than left.
+type limitedBody struct {
+	io.ReadCloser
+	left int64
+}
+
+func (b *limitedBody) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, fmt.Errorf("%w: more than %d MiB", errTooLong, maxAnswer>>20)
+	}
+	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	return n, err
+}
+
+// isFault reports whether the vCenter itself answered, with a fault, so that the
+// connection is fine.
+func isFault(err error) bool { return soap.IsSoapFault(err) || soap.IsVimFault(err) }
