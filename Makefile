@@ -39,6 +39,12 @@ lint: ## the linters of .golangci.yml
 fuzz: ## every fuzz target for FUZZTIME (20s)
 	FUZZTIME=$(FUZZTIME) .ci/run fuzz
 
+SOAK ?= 1h
+
+.PHONY: soak
+soak: ## a collector in a storm of faults for SOAK (1h): nothing lost, nothing doubled
+	go test -race -run '^TestSoak$$' -timeout 0 -v ./internal/collector -args -soak $(SOAK)
+
 .PHONY: bench
 bench: ## the Go benchmarks; BENCH=regexp for some of them
 	go test -run='^$$' -bench='$(BENCH)' -benchmem ./...

@@ -31,8 +31,8 @@ func cutOut(document []byte, name string) (elements [][]byte, rest []byte) {
 			return elements, append(rest, document...)
 		}
 		length := bytes.Index(document[start:], end)
-		if close := bytes.IndexByte(document[start:], '>'); close > 0 && document[start+close-1] == '/' {
-			length = close + 1 // <returnval …/>
+		if tag := bytes.IndexByte(document[start:], '>'); tag > 0 && document[start+tag-1] == '/' {
+			length = tag + 1 // <returnval …/>
 		} else if length >= 0 {
 			length += len(end)
 		}

@@ -78,7 +78,7 @@ func (s *Source) subscribe(ctx context.Context) error {
 
 // await returns when there is news since it was last called, or after about so long.
 func (s *Source) await(ctx context.Context, atMost time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, atMost+callTimeout)
+	ctx, cancel := s.limited(ctx, atMost)
 	defer cancel()
 	seconds := int32(atMost / time.Second)
 	news := excerpt{name: "changeSet"} // holds an event, which may be one that cannot be decoded
@@ -121,7 +121,7 @@ func (s *Source) newest(ctx context.Context, object types.ManagedObjectReference
 
 // read takes a page from a collector; none when it is at its end.
 func (s *Source) read(ctx context.Context, collector types.ManagedObjectReference) ([]vstream.Event, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := s.limited(ctx, 0)
 	defer cancel()
 	page := excerpt{name: "returnval"}
 	res, err := methods.ReadNextEvents(page.with(ctx), s.client, &types.ReadNextEvents{This: collector, MaxCount: pageSize})

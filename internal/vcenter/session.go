@@ -34,7 +34,7 @@ func (s *Source) login(ctx context.Context) error {
 		return err
 	}
 	s.user = user
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := s.limited(ctx, 0)
 	defer cancel()
 
 	wire := soap.NewClient(s.URL, s.Insecure)
@@ -157,15 +157,18 @@ func explain(err error) error {
 	if errors.As(err, &unknown) || errors.As(err, &hostname) {
 		return fmt.Errorf("%w; set VCENTER_CA_FILE or VCENTER_THUMBPRINT, or for a test VCENTER_INSECURE=true", err)
 	}
+	if strings.Contains(err.Error(), "400 Bad Request") {
+		return fmt.Errorf("%w; if the port speaks TLS, the URL begins with https://", err)
+	}
 	return err
 }
 
 // description fetches the vCenter's catalogue of events.
-func description(ctx context.Context, client *vim25.Client) ([]types.EventDescriptionEventDetail, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+func (s *Source) description(ctx context.Context) ([]types.EventDescriptionEventDetail, error) {
+	ctx, cancel := s.limited(ctx, 0)
 	defer cancel()
 	var manager mo.EventManager
-	err := property.DefaultCollector(client).RetrieveOne(ctx, *client.ServiceContent.EventManager, []string{"description"}, &manager)
+	err := property.DefaultCollector(s.client).RetrieveOne(ctx, *s.client.ServiceContent.EventManager, []string{"description"}, &manager)
 	if err != nil {
 		return nil, fmt.Errorf("read the event catalogue: %w", err)
 	}

@@ -20,9 +20,8 @@ import (
 )
 
 const (
-	// callTimeout is how long one call may take. A vCenter under load answers within
-	// seconds; one that takes longer than this has lost the call.
-	callTimeout = 30 * time.Second
+	// defaultTimeout is how long one call may take.
+	defaultTimeout = 30 * time.Second
 	// closeTimeout is how long each step of cleaning up may take: the vCenter may be gone,
 	// and a stop must not wait for it.
 	closeTimeout = 500 * time.Millisecond
@@ -46,6 +45,9 @@ type Source struct {
 	TypePrefix string // of the events' types; cloudevent.DefaultTypePrefix when empty
 	MaxBytes   int    // of an event's JSON, or 0; see cloudevent.Encoder
 	Logger     *slog.Logger
+	// Timeout is how long one call may take; 30 s when zero. A vCenter under load answers
+	// within seconds; one that takes longer has lost the call.
+	Timeout time.Duration
 
 	began time.Time // where the first Open began; zero before
 
@@ -71,6 +73,7 @@ type Source struct {
 // with the session if the vCenter still knows it and the credentials are still the same.
 // It returns where it begins.
 func (s *Source) Open(ctx context.Context, since time.Time) (began time.Time, err error) {
+	defer guard(&err)
 	_ = s.release(ctx)
 	now, err := s.resume(ctx)
 	if err != nil {
@@ -94,7 +97,7 @@ func (s *Source) Open(ctx context.Context, since time.Time) (began time.Time, er
 	s.mu.Lock()
 	s.seen.Skew = time.Until(now)
 	s.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := s.limited(ctx, 0)
 	defer cancel()
 	// The collector that wakes is made first, and its version taken, so that nothing can
 	// happen between reading to the end and waiting that would not end the wait.
@@ -133,7 +136,7 @@ func (s *Source) resume(ctx context.Context) (time.Time, error) {
 	if err := s.login(ctx); err != nil {
 		return time.Time{}, err
 	}
-	info, err := description(ctx, s.client)
+	info, err := s.description(ctx)
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -152,8 +155,17 @@ func (s *Source) resume(ctx context.Context) (time.Time, error) {
 	return s.now(ctx)
 }
 
+// limited returns a context for a call that may wait so long before it is answered.
+func (s *Source) limited(ctx context.Context, wait time.Duration) (context.Context, context.CancelFunc) {
+	timeout := s.Timeout
+	if timeout == 0 {
+		timeout = defaultTimeout
+	}
+	return context.WithTimeoutCause(ctx, wait+timeout, fmt.Errorf("no answer within %v", timeout))
+}
+
 func (s *Source) now(ctx context.Context) (time.Time, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := s.limited(ctx, 0)
 	defer cancel()
 	now, err := methods.GetCurrentTime(ctx, s.client)
 	if err != nil {
@@ -166,8 +178,9 @@ func (s *Source) now(ctx context.Context) (time.Time, error) {
 // When there are none it waits for some, but for a few seconds only. After an error,
 // Open must be called before Next: the position that the vCenter keeps for a reader moves
 // even when the answer is lost.
-func (s *Source) Next(ctx context.Context) ([]vstream.Event, error) {
-	events, err := s.read(ctx, s.reading)
+func (s *Source) Next(ctx context.Context) (events []vstream.Event, err error) {
+	defer guard(&err)
+	events, err = s.read(ctx, s.reading)
 	if err != nil || len(events) > 0 {
 		s.wait = minWait
 		return events, err
@@ -182,8 +195,9 @@ func (s *Source) Next(ctx context.Context) ([]vstream.Event, error) {
 
 // History calls yield with the events from one time to another, both included, page by
 // page, oldest first. It reads beside Next and does not disturb it.
-func (s *Source) History(ctx context.Context, from, to time.Time, yield func([]vstream.Event) error) error {
-	create, cancel := context.WithTimeout(ctx, callTimeout)
+func (s *Source) History(ctx context.Context, from, to time.Time, yield func([]vstream.Event) error) (err error) {
+	defer guard(&err)
+	create, cancel := s.limited(ctx, 0)
 	collector, err := s.createCollector(create, from, to, pageSize)
 	cancel()
 	if err != nil {
@@ -208,7 +222,8 @@ func (s *Source) History(ctx context.Context, from, to time.Time, yield func([]v
 // when asked afresh; ok is false when it tells none. It works also when the collector
 // that Next reads has gone silent.
 func (s *Source) Latest(ctx context.Context) (key int32, created time.Time, ok bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer guard(&err)
+	ctx, cancel := s.limited(ctx, 0)
 	defer cancel()
 	key, created, ok, err = s.newest(ctx, *s.client.ServiceContent.EventManager, "latestEvent")
 	if err != nil || ok {
@@ -278,7 +293,11 @@ func (s *Source) release(ctx context.Context) error {
 func brief(ctx context.Context, what string, do func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
-	if err := do(ctx); err != nil {
+	err := func() (err error) {
+		defer guard(&err)
+		return do(ctx)
+	}()
+	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	return nil

@@ -7,13 +7,14 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/vmware/govmomi/vim25/soap"
 )
 
 // maxAnswer is the longest answer that is read. A page of 1000 events takes about 1 MB;
 // decoded, an answer takes several times its length in memory.
-const maxAnswer = 128 << 20
+const maxAnswer = 64 << 20
 
 // excerpt asks the transport to cut elements out of the answer to a call, before govmomi
 // decodes it: one that govmomi cannot decode would cost the whole answer, and some make it
@@ -39,6 +40,11 @@ func (t transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	res.Body = &limitedBody{res.Body, maxAnswer}
+	// Proxies and half-started vCenters answer with a page for people, and status 200.
+	if kind := res.Header.Get("Content-Type"); res.StatusCode == http.StatusOK && !strings.Contains(kind, "xml") {
+		_ = res.Body.Close()
+		return nil, fmt.Errorf("the answer is %q and not XML; is this the address of a vCenter, and is it up?", kind)
+	}
 	x, ok := req.Context().Value(excerptKey{}).(*excerpt)
 	if !ok || res.StatusCode != http.StatusOK {
 		return res, nil
@@ -83,4 +89,19 @@ func (b *limitedBody) Read(p []byte) (int, error) {
 
 // isFault reports whether the vCenter itself answered, with a fault, so that the
 // connection is fine.
-func isFault(err error) bool { return soap.IsSoapFault(err) || soap.IsVimFault(err) }
+func isFault(err error) bool {
+	for ; err != nil; err = errors.Unwrap(err) { // soap looks at the outermost error only
+		if soap.IsSoapFault(err) || soap.IsVimFault(err) {
+			return true
+		}
+	}
+	return false
+}
+
+// guard turns a panic into an error: govmomi takes for granted that an answer holds what
+// was asked for, and what comes over the wire may be anything.
+func guard(err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("the answer cannot be understood: %v", r)
+	}
+}
