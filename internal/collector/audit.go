@@ -28,7 +28,7 @@ func (c *Collector) audit(ctx context.Context) error {
 		from = to.Add(-c.AuditInterval)
 	}
 	from = from.Add(-overlap)
-	oldest, first, err := c.heldSince(ctx)
+	oldest, first, err := heldSince(ctx, c.Log)
 	if err != nil {
 		return err
 	}
@@ -39,25 +39,66 @@ func (c *Collector) audit(ctx context.Context) error {
 		return nil
 	}
 
-	a := vstream.Audit{At: now, From: from, To: to}
+	a, err := compare(ctx, c.Source, c.Log, from, to, first, c.append)
+	if err != nil {
+		return err
+	}
+	a.At = now
+	c.audited, c.auditTo = now, to
+	c.report.audited(a)
+	return nil
+}
+
+// Historian gives the events between two times, as Source.History does.
+type Historian interface {
+	History(ctx context.Context, from, to time.Time, yield func([]vstream.Event) error) error
+}
+
+// Compare compares the history of a vCenter with a log, from one time to another, and
+// changes neither. What is older than the log does not count as missing.
+func Compare(ctx context.Context, h Historian, log vstream.Log, from, to time.Time) (vstream.Audit, error) {
+	n := numbering{log: log}
+	if err := n.begin(ctx); err != nil {
+		return vstream.Audit{}, err
+	}
+	oldest, first, err := heldSince(ctx, log)
+	if err != nil {
+		return vstream.Audit{}, err
+	}
+	if from.Before(oldest) {
+		from = oldest
+	}
+	return compare(ctx, h, log, from, to, first, func(ctx context.Context, events []vstream.Event) (int, error) {
+		missing, err := n.page(ctx, events)
+		return len(missing), err
+	})
+}
+
+// compare counts what the history and the log, from first on, do not have in common.
+// missing is called with all events of the history and returns how many the log lacks.
+func compare(ctx context.Context, h Historian, log vstream.Log, from, to time.Time, first vstream.Offset,
+	missing func(context.Context, []vstream.Event) (int, error),
+) (vstream.Audit, error) {
+	a := vstream.Audit{From: from, To: to}
 	type kind struct{ name, user, target string }
 	told := map[int32]bool{}
 	kinds := map[kind]bool{}
-	err = c.Source.History(ctx, from, to, func(events []vstream.Event) error {
+	err := h.History(ctx, from, to, func(events []vstream.Event) error {
 		for i := range events {
 			a.Events++
 			told[events[i].Offset.Key()] = true
 			kinds[kind{events[i].Type, events[i].User, events[i].Target()}] = true
 		}
-		fresh, err := c.append(ctx, events)
-		a.Missing += int64(fresh)
+		n, err := missing(ctx, events)
+		a.Missing += int64(n)
 		return err
 	})
 	if err != nil {
-		return err
+		return a, err
 	}
 
-	reader, err := c.Log.Open(ctx, vstream.At(first))
+	held, _ := log.Range()
+	reader, err := log.Open(ctx, vstream.At(first))
 	for err == nil {
 		var events []vstream.Event
 		events, err = reader.Next(ctx)
@@ -67,7 +108,7 @@ func (c *Collector) audit(ctx context.Context) error {
 		for i := range events {
 			e := &events[i]
 			switch {
-			case e.Time.Before(from) || e.Time.After(to) || told[e.Offset.Key()] || e.Offset.Epoch() != c.number.epoch:
+			case e.Time.Before(from) || e.Time.After(to) || told[e.Offset.Key()] || e.Offset.Epoch() != held.Latest.Epoch():
 			case kinds[kind{e.Type, e.User, e.Target()}]:
 				a.Folded++
 			default:
@@ -77,16 +118,14 @@ func (c *Collector) audit(ctx context.Context) error {
 	}
 	var expired *vstream.ExpiredError
 	if err != nil && !errors.As(err, &expired) { // overtaken by retention: the rest is not there to compare
-		return err
+		return a, err
 	}
-	c.audited, c.auditTo = now, to
-	c.report.audited(a)
-	return nil
+	return a, nil
 }
 
 // heldSince returns the time and offset of the oldest event in the log.
-func (c *Collector) heldSince(ctx context.Context) (time.Time, vstream.Offset, error) {
-	reader, err := c.Log.Open(ctx, vstream.Oldest{})
+func heldSince(ctx context.Context, log vstream.Log) (time.Time, vstream.Offset, error) {
+	reader, err := log.Open(ctx, vstream.Oldest{})
 	if err != nil {
 		return time.Time{}, 0, err
 	}

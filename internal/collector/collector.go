@@ -191,12 +191,15 @@ func (c *Collector) recognize(ctx context.Context) error {
 }
 
 // append gives the events of a page their offsets and appends what the log lacks. It
-// returns how many that were.
+// returns how many the log has taken.
 func (c *Collector) append(ctx context.Context, events []vstream.Event) (int, error) {
 	if len(events) == 0 {
 		return 0, nil
 	}
-	restarts := c.number.restarts
+	restarts, newest := c.number.restarts, vstream.Offset(-1)
+	if c.number.some {
+		newest = c.number.newest.Offset
+	}
 	fresh, err := c.number.page(ctx, events)
 	if err != nil {
 		return 0, fmt.Errorf("number %d events: %w", len(events), err)
@@ -209,9 +212,19 @@ func (c *Collector) append(ctx context.Context, events []vstream.Event) (int, er
 	}
 	if err := c.Log.Append(ctx, fresh); err != nil {
 		// They are not in the log, so they must not count as known.
-		c.number = numbering{log: c.Log, restarts: c.number.restarts, late: c.number.late}
+		c.number = numbering{log: c.Log, restarts: c.number.restarts}
 		return 0, fmt.Errorf("append %d events: %w", len(fresh), err)
 	}
-	c.report.appended(len(fresh))
-	return len(fresh), nil
+	taken, late := 0, 0
+	for i := range fresh {
+		if fresh[i].Offset > newest {
+			taken++
+		} else if _, err := c.Log.Get(ctx, fresh[i].Offset); err == nil {
+			// Late, then. One that the log has dropped, and told again, it does not take.
+			taken++
+			late++
+		}
+	}
+	c.report.appended(taken, late)
+	return taken, nil
 }

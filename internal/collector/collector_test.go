@@ -186,7 +186,12 @@ func (s *said) String() string {
 
 func collect(t *testing.T, f *fake) *run {
 	t.Helper()
-	r := &run{t: t, log: memlog.New(10_000, 1<<30)}
+	return collectInto(t, f, memlog.New(10_000, 1<<30))
+}
+
+func collectInto(t *testing.T, f *fake, log vstream.Log) *run {
+	t.Helper()
+	r := &run{t: t, log: log}
 	r.c = &collector.Collector{Name: "vc", Source: f, Log: r.log, AuditInterval: 5 * time.Minute,
 		Logger: slog.New(slog.NewTextHandler(&r.said, nil))}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -443,6 +448,25 @@ func TestAnEventThatComesLateIsDelivered(t *testing.T) {
 	})
 }
 
+func TestAnEventOfTheEpochBeforeThatComesLateKeepsIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{}
+		began := time.Now()
+		f.happen(2147479998, 2147480000)
+		f.history[1].Type = "com.vmware.vc.EventIdOverflow"
+		r := collect(t, f)
+		time.Sleep(30 * time.Second)
+		f.happen(1, 2)
+		time.Sleep(30 * time.Second)
+		f.change(func() { f.history = append(f.history, event(2147479999, began)) })
+		time.Sleep(30 * time.Second)
+		f.happen(3)
+		time.Sleep(time.Hour)
+		r.holds(2147479998, 2147480000, epoch1+1, epoch1+2, 2147479999, epoch1+3)
+		r.stop()
+	})
+}
+
 func TestAGuessedKeyStartsNoEpoch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{}
@@ -560,6 +584,24 @@ func TestAnAuditFindsAndFetchesWhatIsMissing(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		if s := r.c.Status(); s.Audit.Missing != 0 {
 			t.Errorf("the next audit found %+v", s.Audit)
+		}
+		r.stop()
+	})
+}
+
+// A log that is full drops events of the very moment that its oldest one is of. They are
+// told again at each audit, and are not missing.
+func TestWhatTheLogHasDroppedIsNotMissing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{}
+		at := time.Now()
+		for key := range int32(100) {
+			f.history = append(f.history, event(key, at))
+		}
+		r := collectInto(t, f, memlog.New(10, 1<<30))
+		time.Sleep(20 * time.Minute)
+		if s := r.c.Status(); s.Audit == nil || s.Audit.Missing != 0 || s.Late != 0 {
+			t.Errorf("status is %+v, audit %+v", s, s.Audit)
 		}
 		r.stop()
 	})

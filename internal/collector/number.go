@@ -33,7 +33,6 @@ type numbering struct {
 	forgotten bool
 
 	restarts int64
-	late     int64
 }
 
 // begin takes up where the log ends.
@@ -89,7 +88,6 @@ func (n *numbering) startOver(at time.Time) {
 func (n *numbering) page(ctx context.Context, events []vstream.Event) ([]vstream.Event, error) {
 	fresh := events[:0]
 	inPage := map[vstream.Offset]int{} // index in fresh
-	end := n.newest.Offset
 	for _, e := range events {
 		offset, repeat, err := n.number(ctx, &e, func(o vstream.Offset) *vstream.Event {
 			if i, ok := inPage[o]; ok {
@@ -107,8 +105,6 @@ func (n *numbering) page(ctx context.Context, events []vstream.Event) ([]vstream
 		if !n.some || offset > n.newest.Offset {
 			n.keep(moved)
 			n.some = true
-		} else if offset < end {
-			n.late++
 		}
 		if e.Type == overflowType {
 			n.forgotten = true

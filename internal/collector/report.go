@@ -88,7 +88,7 @@ func (r *report) failed(err error, wait time.Duration) {
 	}
 }
 
-func (r *report) appended(n int) {
+func (r *report) appended(n, late int) {
 	now := time.Now()
 	newest := r.c.number.newest
 	skew := r.c.Source.Seen().Skew
@@ -96,7 +96,8 @@ func (r *report) appended(n int) {
 	defer r.mu.Unlock()
 	r.status.LastEvent = newest.Time
 	r.status.Lag = max(0, now.Add(skew).Sub(newest.Time))
-	r.status.Late, r.status.Restarts = r.c.number.late, r.c.number.restarts
+	r.status.Late += int64(late)
+	r.status.Restarts = r.c.number.restarts
 	if key := newest.Offset.Key(); key >= 0 {
 		r.status.KeyHeadroom = max(0, overflowKey-int64(key))
 	} else {

@@ -3,6 +3,7 @@ package collector_test
 import (
 	"context"
 	"flag"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -96,11 +97,14 @@ func (s storm) run(t *testing.T) {
 	for round := 0; s.until.IsZero() && round < s.rounds || time.Now().Before(s.until); round++ {
 		vc.PostN(random.IntN(13)) // about 200 a second
 		s.trouble(vc, random, rotate)
+		if round%50 == 25 {
+			calm(vc)
+			complete(t, vc, log)
+			rebirth(vc, random)
+		}
 		time.Sleep(time.Duration(random.IntN(60)) * time.Millisecond)
 		if !s.until.IsZero() && round%1000 == 999 {
-			vc.Heal()
-			vc.Up()
-			vc.SetSilence(vcentertest.Nothing)
+			calm(vc)
 			complete(t, vc, log)
 			var m runtime.MemStats
 			runtime.GC()
@@ -109,10 +113,7 @@ func (s storm) run(t *testing.T) {
 				runtime.NumGoroutine(), m.HeapAlloc>>20, vc.Logins(), c.Status().State)
 		}
 	}
-	vc.Heal()
-	vc.Up()
-	vc.SetSilence(vcentertest.Nothing)
-	vc.SetWakes(true)
+	calm(vc)
 	complete(t, vc, log)
 
 	cancel()
@@ -122,6 +123,33 @@ func (s storm) run(t *testing.T) {
 	}
 	if n := vc.Collectors(); n != 0 {
 		t.Errorf("seed %d: %d collectors are left behind", s.seed, n)
+	}
+}
+
+// calm ends all trouble.
+func calm(vc *vcentertest.VCenter) {
+	vc.Heal()
+	vc.Up()
+	vc.SetSilence(vcentertest.Nothing)
+	vc.SetWakes(true)
+}
+
+// rebirth lets the keys start over. What had been told is collected by then, for nobody
+// can tell it any more.
+func rebirth(vc *vcentertest.VCenter, random *rand.Rand) {
+	switch told := vc.Told(); random.IntN(3) {
+	case 0:
+		vc.Reset("")
+	case 1:
+		vc.Reset(fmt.Sprint("another ", random.Uint32()))
+	case 2:
+		last := told[len(told)-1]
+		for _, e := range told { // the newest vCenter's events are the last
+			if e.Epoch == last.Epoch && !e.Gone && random.IntN(20) == 0 {
+				vc.Restore(e.Key)
+				break
+			}
+		}
 	}
 }
 
