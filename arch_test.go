@@ -19,7 +19,8 @@ var permitted = map[string][]string{
 	".":                    {},
 	"internal/memlog":      {"vstream"},
 	"internal/logtest":     {"vstream", "github.com/google/go-cmp"},
-	"internal/httpapi":     {"vstream"},
+	"internal/spelling":    {},
+	"internal/httpapi":     {"vstream", "vstream/internal/spelling"},
 	"internal/cloudevent":  {"vstream", "github.com/vmware/govmomi/vim25"},
 	"internal/vcenter":     {"vstream", "vstream/internal/cloudevent", "github.com/vmware/govmomi"},
 	"internal/collector":   {"vstream", "github.com/cenkalti/backoff"},
@@ -28,8 +29,9 @@ var permitted = map[string][]string{
 	"deploy/kubernetes":    {},
 	"cmd/vstream": {
 		"vstream", "vstream/internal/cloudevent", "vstream/internal/collector", "vstream/internal/httpapi",
-		"vstream/internal/memlog", "vstream/internal/simulator", "vstream/internal/vcenter",
+		"vstream/internal/memlog", "vstream/internal/simulator", "vstream/internal/spelling", "vstream/internal/vcenter",
 		"github.com/spf13/cobra", "github.com/dustin/go-humanize", "golang.org/x/sync/errgroup",
+		"go.yaml.in/yaml/v3",
 	},
 }
 

@@ -3,7 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
+	"os"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -11,62 +15,169 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"vstream/internal/cloudevent"
+	"vstream/internal/spelling"
 	"vstream/internal/vcenter"
 )
 
 // config is all that serve can be told. Its fields are described in settings, which is
 // the manual.
 type config struct {
-	vcenterURL  *url.URL
-	insecure    bool
-	caFile      string
-	thumbprint  string
-	secretPath  string
-	begin       time.Duration
-	typePrefix  string
+	vcenters    []vcenterConfig
 	recordBytes int64
 	segment     int
 	logBytes    int64
 	watchMaxAge time.Duration
 	port        int
 	debug       bool
+
+	labels labels
 }
 
-// A setting is one thing to configure: its environment variable, what holds when that is
-// unset or empty, and what it means.
+// vcenterConfig is what there is to tell of one vCenter.
+type vcenterConfig struct {
+	name       string
+	url        *url.URL
+	secretPath string
+	insecure   bool
+	caFile     string
+	thumbprint string
+	begin      time.Duration
+	typePrefix string
+
+	labels labels
+}
+
+// labels is how each setting is called where it was set, by its environment variable:
+// what a message about it has to begin with.
+type labels map[string]string
+
+// A setting is one thing to configure: its environment variable, its key in the
+// configuration file, what holds when it is unset or empty, and what it means.
 type setting struct {
-	env, fallback, help string
-	set                 func(string) error
+	env, key, fallback, help string
+	set                      func(string) error
 }
 
 //go:generate go test . -run TestConfigurationDocumentIsUpToDate -update
 
-// settings is the only list of what can be configured: reading, help texts and defaults
-// come from it.
-func (c *config) settings() []setting {
+// vcentersKey is the list of vCenters in the configuration file.
+const vcentersKey = "vcenters"
+
+// settings is, with the other one, the only list of what can be configured: reading, help
+// texts and defaults come from them.
+func (v *vcenterConfig) settings() []setting {
 	return []setting{
-		{"VCENTER_URL", "", "address of the vCenter, with or without /sdk; required", to(&c.vcenterURL, vcenter.ParseURL)},
-		{"VCENTER_SECRET_PATH", "/var/bindings/vsphere", "directory with the files username and password", to(&c.secretPath, anyText)},
-		{"VCENTER_INSECURE", "false", "trust any certificate of the vCenter; only for tests", to(&c.insecure, parseBool)},
-		{"VCENTER_CA_FILE", "", "PEM file of the authorities to trust instead of the system's", to(&c.caFile, anyText)},
-		{"VCENTER_THUMBPRINT", "", "SHA-256 or SHA-1 thumbprint of the one certificate to trust, as AA:BB:…", to(&c.thumbprint, parseThumbprint)},
-		{"VCENTER_STREAM_BEGIN", "5m", "how far back to begin at the first start, by the vCenter's clock", to(&c.begin, notNegative)},
-		{"CLOUDEVENT_TYPE_PREFIX", cloudevent.DefaultTypePrefix, "what the type of every event begins with", to(&c.typePrefix, anyText)},
-		{"LOG_MAX_SEGMENT_SIZE", "1000", "half of how many events the log keeps", to(&c.segment, parseCount)},
-		{"LOG_MAX_BYTES", "256MiB", "how much memory the events in the log may take", to(&c.logBytes, parseSize)},
-		{"LOG_MAX_RECORD_SIZE_BYTES", "524288", "largest event; a larger one loses its details and is marked truncated", to(&c.recordBytes, parseSize)},
-		{"WATCH_MAX_AGE", "30m", "how long a watch lives before its client has to come again", to(&c.watchMaxAge, parsePositive)},
-		{"PORT", "8080", "TCP port to serve on", to(&c.port, parsePort)},
-		{"DEBUG", "false", "log every request and more", to(&c.debug, parseBool)},
+		{"VCENTER_URL", "url", "", "address of the vCenter, with or without /sdk; required", to(&v.url, vcenter.ParseURL)},
+		{"VCENTER_NAME", "name", "", "what the vCenter is called in paths: lower-case letters, digits and dashes; made of the address by default", to(&v.name, parseName)},
+		{"VCENTER_SECRET_PATH", "secretPath", "/var/bindings/vsphere", "directory with the files username and password", to(&v.secretPath, anyText)},
+		{"VCENTER_INSECURE", "insecure", "false", "trust any certificate of the vCenter; only for tests", to(&v.insecure, parseBool)},
+		{"VCENTER_CA_FILE", "caFile", "", "PEM file of the authorities to trust instead of the system's", to(&v.caFile, anyText)},
+		{"VCENTER_THUMBPRINT", "thumbprint", "", "SHA-256 or SHA-1 thumbprint of the one certificate to trust, as AA:BB:…", to(&v.thumbprint, parseThumbprint)},
+		{"VCENTER_STREAM_BEGIN", "begin", "5m", "how far back to begin at the first start, by the vCenter's clock", to(&v.begin, parseDuration)},
+		{"CLOUDEVENT_TYPE_PREFIX", "typePrefix", cloudevent.DefaultTypePrefix, "what the type of every event begins with", to(&v.typePrefix, parsePrefix)},
 	}
 }
 
-// readConfig reads the configuration from the environment. Its errors name the variable
-// to mend.
-func readConfig(getenv func(string) string) (config, error) {
+// settings is what holds for the whole process, or for each vCenter alike.
+func (c *config) settings() []setting {
+	return []setting{
+		{"LOG_MAX_SEGMENT_SIZE", "log.segmentSize", "1000", "half of how many events the log of a vCenter keeps", to(&c.segment, parseCount)},
+		{"LOG_MAX_BYTES", "log.maxBytes", "256MiB", "how much memory the events in the log of a vCenter may take", to(&c.logBytes, parseSize)},
+		{"LOG_MAX_RECORD_SIZE_BYTES", "log.maxRecordSizeBytes", "524288", "largest event; a larger one loses its details and is marked truncated", to(&c.recordBytes, parseSize)},
+		{"WATCH_MAX_AGE", "watchMaxAge", "30m", "how long a watch lives before its client has to come again", to(&c.watchMaxAge, parseAge)},
+		{"PORT", "port", "8080", "TCP port to serve on", to(&c.port, parsePort)},
+		{"DEBUG", "debug", "false", "log every request and more", to(&c.debug, parseBool)},
+	}
+}
+
+// fileVariable names the configuration file, for those who cannot give a flag.
+const fileVariable = "VSTREAM_CONFIG"
+
+// readConfig reads the configuration from the environment and, if path is not empty, from
+// a file. The environment goes before the file in what holds for the whole process; the
+// vCenters are described by one of the two. Its errors name the setting to mend, as it is
+// called where it was set.
+func readConfig(getenv func(string) string, path string) (config, error) {
+	var file configFile
+	if path != "" {
+		var err error
+		if file, err = readFile(path); err != nil {
+			return config{}, err
+		}
+	}
+	fromEnv := func(s setting) (value, label string) { return getenv(s.env), s.env }
 	var c config
-	for _, s := range c.settings() {
-		value := strings.TrimSpace(getenv(s.env))
+	var err error
+	c.labels, err = apply(c.settings(), func(s setting) (value, label string) {
+		if strings.TrimSpace(getenv(s.env)) == "" && file.global.has(s) {
+			return file.global.lookup(s)
+		}
+		return fromEnv(s)
+	})
+	if err != nil {
+		return config{}, err
+	}
+	if len(file.vcenters) == 0 {
+		v, err := readVCenter(fromEnv)
+		if err != nil {
+			return config{}, err
+		}
+		c.vcenters = []vcenterConfig{v}
+		return c, nil
+	}
+	for _, s := range new(vcenterConfig).settings() {
+		if strings.TrimSpace(getenv(s.env)) != "" {
+			return config{}, fmt.Errorf("%s is set, but %s has %s, which say all about each; unset the one or remove the other", s.env, path, vcentersKey)
+		}
+	}
+	for _, entry := range file.vcenters {
+		v, err := readVCenter(entry.lookup)
+		if err != nil {
+			return config{}, err
+		}
+		if v.url == nil {
+			return config{}, fmt.Errorf("%s is not set; set it to the address of the vCenter, as in https://vcenter.example.com", v.labels["VCENTER_URL"])
+		}
+		for i := range c.vcenters {
+			if c.vcenters[i].name == v.name {
+				return config{}, fmt.Errorf("%s: another vCenter is named %q already; give each a name of its own", v.labels["VCENTER_NAME"], v.name)
+			}
+		}
+		c.vcenters = append(c.vcenters, v)
+	}
+	return c, nil
+}
+
+// readVCenter reads the settings of one vCenter.
+func readVCenter(lookup func(setting) (value, label string)) (vcenterConfig, error) {
+	var v vcenterConfig
+	var err error
+	if v.labels, err = apply(v.settings(), lookup); err != nil {
+		return vcenterConfig{}, err
+	}
+	var trust []string
+	for env, set := range map[string]bool{"VCENTER_INSECURE": v.insecure, "VCENTER_CA_FILE": v.caFile != "", "VCENTER_THUMBPRINT": v.thumbprint != ""} {
+		if set {
+			trust = append(trust, v.labels[env])
+		}
+	}
+	if slices.Sort(trust); len(trust) > 1 {
+		return vcenterConfig{}, fmt.Errorf("%s say different things about whom to trust; set only one of them", strings.Join(trust, " and "))
+	}
+	if v.name == "" && v.url != nil {
+		v.name = nameOf(v.url)
+	}
+	return v, nil
+}
+
+// apply sets all settings to what lookup finds, or to their defaults. It returns how each
+// is called there.
+func apply(settings []setting, lookup func(setting) (value, label string)) (labels, error) {
+	called := labels{}
+	for _, s := range settings {
+		value, label := lookup(s)
+		called[s.env] = label
+		value = strings.TrimSpace(value)
 		if value == "" {
 			value = s.fallback
 		}
@@ -74,22 +185,57 @@ func readConfig(getenv func(string) string) (config, error) {
 			continue
 		}
 		if err := s.set(value); err != nil {
-			return config{}, fmt.Errorf("%s: %w", s.env, err)
+			return nil, fmt.Errorf("%s: %w", label, err)
 		}
 	}
-	if c.insecure && (c.caFile != "" || c.thumbprint != "") {
-		return config{}, errors.New("VCENTER_INSECURE trusts any certificate, VCENTER_CA_FILE and VCENTER_THUMBPRINT do not; set only one of them")
+	return called, nil
+}
+
+// nameOf makes a name of the host and of the port, unless that is the usual one.
+func nameOf(u *url.URL) string {
+	host := strings.ToLower(u.Hostname())
+	if net.ParseIP(host) == nil {
+		host, _, _ = strings.Cut(host, ".")
 	}
-	if c.caFile != "" && c.thumbprint != "" {
-		return config{}, errors.New("VCENTER_CA_FILE and VCENTER_THUMBPRINT both say whom to trust; set only one of them")
+	if p := u.Port(); p != "" && p != "443" {
+		host += "-" + p
 	}
-	return c, nil
+	name := strings.Trim(regexp.MustCompile(`[^a-z0-9]+`).ReplaceAllString(host, "-"), "-")
+	if name == "" {
+		return "vcenter"
+	}
+	return name
+}
+
+// strangers returns the variables of environ that look like settings and are none, each
+// with the setting that may have been meant. Variables that Kubernetes makes of the names
+// of services are not counted among them.
+func strangers(environ []string) []string {
+	known := []string{fileVariable}
+	for _, s := range slices.Concat(new(vcenterConfig).settings(), new(config).settings()) {
+		known = append(known, s.env)
+	}
+	ours := regexp.MustCompile(`^(VCENTER|LOG|WATCH|VSTREAM)_`)
+	service := regexp.MustCompile(`_SERVICE_(HOST|PORT)|_PORT_\d+_(TCP|UDP|SCTP)|_PORT=(tcp|udp|sctp)://`)
+	var found []string
+	for _, entry := range environ {
+		name, _, _ := strings.Cut(entry, "=")
+		if !ours.MatchString(name) || service.MatchString(entry) || slices.Contains(known, name) {
+			continue
+		}
+		if near := spelling.Nearest(name, known); near != "" {
+			name += " (did you mean " + near + "?)"
+		}
+		found = append(found, name)
+	}
+	slices.Sort(found)
+	return found
 }
 
 // settingsHelp is the table of settings for help texts.
 func settingsHelp() string {
 	var b strings.Builder
-	for _, s := range new(config).settings() {
+	for _, s := range slices.Concat(new(vcenterConfig).settings(), new(config).settings()) {
 		fmt.Fprintf(&b, "  %-26s %s", s.env, s.help)
 		if s.fallback != "" {
 			fmt.Fprintf(&b, " (default %s)", s.fallback)
@@ -111,6 +257,20 @@ func to[T any](target *T, parse func(string) (T, error)) func(string) error {
 }
 
 func anyText(s string) (string, error) { return s, nil }
+
+func parseName(s string) (string, error) {
+	if !regexp.MustCompile(`^[a-z0-9-]{1,63}$`).MatchString(s) {
+		return "", fmt.Errorf("%q is not a name of up to 63 lower-case letters, digits and dashes", s)
+	}
+	return s, nil
+}
+
+func parsePrefix(s string) (string, error) {
+	if !regexp.MustCompile(`^[A-Za-z0-9._-]+$`).MatchString(s) {
+		return "", fmt.Errorf("%q holds more than letters, digits, dots, dashes and underscores", s)
+	}
+	return s, nil
+}
 
 func parseBool(s string) (bool, error) {
 	v, err := strconv.ParseBool(s)
@@ -145,18 +305,28 @@ func parseSize(s string) (int64, error) {
 	return int64(n), nil
 }
 
-func notNegative(s string) (time.Duration, error) {
+func parseDuration(s string) (time.Duration, error) {
 	d, err := time.ParseDuration(s)
-	if err != nil || d < 0 {
+	switch {
+	case err == nil && d < 0:
+		return 0, fmt.Errorf("%q is negative; a length of time is written 5m or 1h30m", s)
+	case err == nil:
+		return d, nil
+	case regexp.MustCompile(`^[+-]?([0-9.]+(ns|us|µs|ms|s|m|h))+$`).MatchString(s):
+		return 0, fmt.Errorf("%q is too long; the longest are some 290 years", s)
+	case regexp.MustCompile(`^[0-9.]+d`).MatchString(s):
+		return 0, fmt.Errorf("%q is not a length of time; days are written in hours, 24h for one", s)
+	default:
 		return 0, fmt.Errorf("%q is not a length of time; write for example 5m or 1h30m", s)
 	}
-	return d, nil
 }
 
-func parsePositive(s string) (time.Duration, error) {
-	d, err := notNegative(s)
-	if err == nil && d == 0 {
-		err = errors.New("it must be longer than 0")
+// parseAge reads how long a watch lives. Below a second, clients would do little but come
+// again.
+func parseAge(s string) (time.Duration, error) {
+	d, err := parseDuration(s)
+	if err == nil && d < time.Second {
+		return 0, fmt.Errorf("%q is too short; it must be at least 1s", s)
 	}
 	return d, err
 }
@@ -175,3 +345,14 @@ func parseThumbprint(s string) (string, error) {
 	}
 	return s, nil
 }
+
+// configPath is the configuration file to read: that of the flag, or that of the
+// environment.
+func configPath(flag string) string {
+	if flag != "" {
+		return flag
+	}
+	return os.Getenv(fileVariable)
+}
+
+var errNoVCenter = errors.New("VCENTER_URL is not set; set it to the address of your vCenter, as in https://vcenter.example.com (without a vCenter at hand, try: vstream demo)")

@@ -27,9 +27,9 @@ func demoCommand() *cobra.Command {
 		Short: "Show moving events without a vCenter: simulate and serve in one",
 		Long: "Run a simulated vCenter and serve its events on this machine, on PORT (default 8080, or the\n" +
 			"next free one), and show them as they happen, until stopped.",
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := readConfig(os.Getenv)
+			c, err := readConfig(demoEnv, "")
 			if err != nil {
 				return err
 			}
@@ -48,6 +48,14 @@ func demoCommand() *cobra.Command {
 	return cmd
 }
 
+// demoEnv is the environment without what it says of a vCenter: the demo is about its own.
+func demoEnv(name string) string {
+	if strings.HasPrefix(name, "VCENTER_") && name != "VCENTER_STREAM_BEGIN" {
+		return ""
+	}
+	return os.Getenv(name)
+}
+
 func (c *config) demo(cmd *cobra.Command, listener net.Listener, rate float64, seed uint64) error {
 	out := cmd.OutOrStdout()
 	sim, err := startSimulator(cmd, "127.0.0.1:0", rate, &seed, c.debug)
@@ -56,42 +64,47 @@ func (c *config) demo(cmd *cobra.Command, listener net.Listener, rate float64, s
 		return err
 	}
 	defer sim.Close()
-	dir, err := writeSecret("VSPHERE.LOCAL\\vstream", "demo")
+	dir, err := temporarySecret("VSPHERE.LOCAL\\vstream", "demo")
 	if err != nil {
 		listener.Close()
 		return err
 	}
 	defer os.RemoveAll(dir)
-	// The demo is about its own vCenter, whatever the environment says.
-	c.vcenterURL, c.secretPath, c.insecure, c.caFile, c.thumbprint = sim.URL(), dir, true, "", ""
+	v := &c.vcenters[0]
+	v.name, v.url, v.secretPath, v.insecure = "demo", sim.URL(), dir, true
 
 	ready := time.Now()
-	printTour(out, "http://"+listener.Addr().String()+"/api/v1/", sim.URL().String())
 	logger := newLogger(io.Discard, false)
 	if c.debug {
 		logger = newLogger(cmd.ErrOrStderr(), true)
 	}
-	log := c.newLog()
+	readings := c.readings(logger)
+	if err := printTour(out, "http://"+listener.Addr().String()+"/api/v1/", sim.URL().String()); err != nil {
+		listener.Close()
+		return err
+	}
 	group, ctx := errgroup.WithContext(cmd.Context())
 	group.Go(func() error { return sim.Run(ctx) })
-	group.Go(func() error { return c.serve(ctx, c.source(logger), log, listener, logger) })
-	group.Go(func() error { return show(ctx, log, ready, out) })
+	group.Go(func() error { return c.serve(ctx, readings, listener, logger) })
+	group.Go(func() error { return show(ctx, readings[0].log, ready, out) })
 	return group.Wait()
 }
 
 // printTour says what can be tried, in the order of the documentation.
-func printTour(w io.Writer, api, vcenter string) {
-	fmt.Fprintf(w, `vstream reads a simulated vCenter at %s. Try, in another terminal:
+func printTour(w io.Writer, api, vcenter string) error {
+	_, err := fmt.Fprintf(w, `vstream reads a simulated vCenter at %s. Try, in another terminal:
 
   curl -N -s %srange | jq .
   curl -N -s %sevents | jq .
   curl -N -s %sevents/1 | jq .
   curl -N -s %sevents\?watch=true
   curl -N -s %sevents\?watch=true\&offset=earliest
+  curl -s %svcenters | jq .
 
 Stop it with Ctrl-C. What happens in the vCenter:
 
-`, vcenter, api, api, api, api, api)
+`, vcenter, api, api, api, api, api, api)
+	return err
 }
 
 // show prints a line for each event from since on, until ctx is done. What came before,

@@ -7,6 +7,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -24,6 +25,9 @@ const (
 )
 
 func main() {
+	// A reader of our output that has had enough (| head) shows as a failed write. As a
+	// signal it would end us with everything left lying about.
+	signal.Ignore(syscall.SIGPIPE)
 	// The first signal asks for a clean stop, the second gets the default treatment.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
@@ -39,26 +43,40 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		Long: "vstream turns the events of a VMware vCenter into a log that anyone can read over\n" +
 			"HTTP: list, replay from an offset, watch live.\n\n" +
 			"Without a vCenter at hand, begin with: vstream demo",
+		Version:           versionText(),
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		PersistentPreRun:  func(*cobra.Command, []string) { began = true },
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.AddCommand(serveCommand(), demoCommand(), simulateCommand(), versionCommand())
+	root.AddCommand(serveCommand(), auditCommand(), demoCommand(), simulateCommand(), versionCommand())
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	root.SetVersionTemplate("vstream {{.Version}}\n")
+	cmd, err := root.ExecuteContextC(ctx)
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, errInterrupted), errors.Is(err, syscall.EPIPE):
 		return 0
 	case began:
 		fmt.Fprintf(stderr, "vstream: %v\n", err)
 		return exitFailure
 	default:
-		fmt.Fprintf(stderr, "vstream: %v\nRun 'vstream --help' for usage.\n", err)
+		fmt.Fprintf(stderr, "vstream: %v\nRun '%s --help' for usage.\n", err, cmd.CommandPath())
 		return exitUsage
 	}
+}
+
+// errInterrupted says that a start was broken off because somebody asked for it: an end as
+// good as any.
+var errInterrupted = errors.New("interrupted")
+
+// noArguments is cobra.NoArgs with words for people who took vstream serve for a menu.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%q is too much: %s takes no arguments", args[0], cmd.CommandPath())
+	}
+	return nil
 }
 
 // version is set by the linker for releases.
@@ -68,7 +86,7 @@ func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Args:  cobra.NoArgs,
+		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), "vstream", versionText())
 			return err

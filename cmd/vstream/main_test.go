@@ -4,10 +4,13 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -64,41 +67,95 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+func allSettings() []setting {
+	return slices.Concat(new(vcenterConfig).settings(), new(config).settings())
+}
+
 var update = flag.Bool("update", false, "write generated documents instead of comparing them")
+
+// configurationText is docs/configuration.md around its tables, with apostrophes for
+// backquotes.
+const configurationText = `# Configuration
+
+<!-- Generated from the settings in cmd/vstream/config.go, and main_test.go, by 'make docs'. -->
+
+'vstream serve' reads its configuration from the environment, which is enough for one vCenter, or from
+a file. What is unset or empty has its default. Lengths of time are written '90s', '5m' or '1h30m', days in
+hours ('24h'); sizes in plain bytes or with a unit, '512KiB' or '2GiB'. What cannot be understood is refused
+at the start, with the name of the setting.
+
+## One vCenter
+
+%s
+## For all vCenters alike
+
+Limits of the log hold for the log of each vCenter.
+
+%s
+## The file
+
+'vstream serve --config FILE', or its path in 'VSTREAM_CONFIG'. It is YAML:
+
+'''yaml
+port: 8080
+vcenters:
+  - name: vc1
+    url: https://vc1.example.com
+    secretPath: /var/bindings/vc1
+    thumbprint: AA:BB:…
+    begin: 1h
+  - name: vc2
+    url: https://vc2.example.com
+    secretPath: /var/bindings/vc2
+log:
+  maxBytes: 512MiB
+'''
+
+The variables of the second table override what the file says. The list of vCenters is described by one
+of the two only: if the file has 'vcenters', the variables of the first table must not be set. A file
+without 'vcenters' goes with the variables.
+
+Each vCenter has a collector, a log and limits of its own, so that one that is down touches no other. Their
+names are part of paths, as in '/api/v1/vcenters/vc1/events'; no two may be the same. If files of one
+vCenter cannot be read at the start, the others are served, with a warning, and it is tried again.
+
+Unknown keys in the file are refused. Unknown variables that begin with 'VCENTER_', 'LOG_', 'WATCH_' or
+'VSTREAM_' are named in a warning, since Kubernetes makes such variables from the names of services.
+`
 
 func TestConfigurationDocumentIsUpToDate(t *testing.T) {
 	const path = "../../docs/configuration.md"
-	var b strings.Builder
-	b.WriteString("# Configuration\n\n<!-- Generated from cmd/vstream/config.go by `make docs`. -->\n\n" +
-		"`vstream serve` reads its configuration from the environment. A variable that is unset or empty has\n" +
-		"its default. Lengths of time are written `90s`, `5m` or `1h30m`; sizes in plain bytes or with a unit,\n" +
-		"`512KiB`, `2GiB`. What cannot be understood is refused at the start, with the name of the variable.\n\n" +
-		"| Variable | Default | Meaning |\n|---|---|---|\n")
-	for _, s := range new(config).settings() {
-		fallback := ""
-		if s.fallback != "" {
-			fallback = "`" + s.fallback + "`"
+	table := func(settings []setting, prefix string) string {
+		var b strings.Builder
+		b.WriteString("| Variable | Key in the file | Default | Meaning |\n|---|---|---|---|\n")
+		for _, s := range settings {
+			fallback := ""
+			if s.fallback != "" {
+				fallback = "`" + s.fallback + "`"
+			}
+			fmt.Fprintf(&b, "| `%s` | `%s%s` | %s | %s |\n", s.env, prefix, s.key, fallback, s.help)
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", s.env, fallback, s.help)
+		return b.String()
 	}
+	text := fmt.Sprintf(strings.ReplaceAll(configurationText, "'", "`"), table(new(vcenterConfig).settings(), vcentersKey+"[]."), table(new(config).settings(), ""))
 	if *update {
-		if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
 	have, err := os.ReadFile(path)
-	if err != nil || string(have) != b.String() {
+	if err != nil || string(have) != text {
 		t.Errorf("%s is not what the settings say (%v); run make docs", path, err)
 	}
 }
 
 func TestSettingsAreEachDocumentedOnce(t *testing.T) {
 	seen := map[string]bool{}
-	for _, s := range new(config).settings() {
-		if seen[s.env] || s.help == "" {
-			t.Errorf("%s is there twice, or without a word of help", s.env)
+	for _, s := range allSettings() {
+		if seen[s.env] || seen[s.key] || s.key == "" || s.help == "" {
+			t.Errorf("%s or %s is there twice, or without a word of help", s.env, s.key)
 		}
-		seen[s.env] = true
+		seen[s.env], seen[s.key] = true, true
 		if s.fallback != "" {
 			if err := s.set(s.fallback); err != nil {
 				t.Errorf("the default of %s: %v", s.env, err)
@@ -115,7 +172,7 @@ func TestDocumentedEnvironment(t *testing.T) {
 		"PORT": "8080", "DEBUG": "false",
 	} {
 		found := false
-		for _, s := range new(config).settings() {
+		for _, s := range allSettings() {
 			found = found || s.env == name && s.fallback == fallback
 		}
 		if !found {
@@ -129,12 +186,54 @@ func TestConfigurationIsReadFromTheEnvironment(t *testing.T) {
 		"VCENTER_URL": " https://vc.example.com\n", "VCENTER_STREAM_BEGIN": "1h30m", "LOG_MAX_SEGMENT_SIZE": "10",
 		"LOG_MAX_BYTES": "1GiB", "VCENTER_INSECURE": "1", "PORT": "",
 	}
-	c, err := readConfig(func(name string) string { return env[name] })
+	c, err := readConfig(func(name string) string { return env[name] }, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.vcenterURL.String() != "https://vc.example.com/sdk" || c.begin.String() != "1h30m0s" || c.segment != 10 ||
-		c.logBytes != 1<<30 || !c.insecure || c.port != 8080 || c.recordBytes != 524288 {
+	v := c.vcenters[0]
+	if v.url.String() != "https://vc.example.com/sdk" || v.name != "vc" || v.begin.String() != "1h30m0s" || c.segment != 10 ||
+		c.logBytes != 1<<30 || !v.insecure || c.port != 8080 || c.recordBytes != 524288 {
 		t.Errorf("read %+v", c)
+	}
+}
+
+func TestAVCenterIsNamedAfterItsAddress(t *testing.T) {
+	for address, want := range map[string]string{
+		"https://VC1.example.com":       "vc1",
+		"https://vc_1.example.com:443":  "vc-1",
+		"https://192.0.2.7":             "192-0-2-7",
+		"https://127.0.0.1:8989/sdk":    "127-0-0-1-8989",
+		"https://[2001:db8::1]:8443":    "2001-db8-1-8443",
+		"https://vcenter.example.com:8": "vcenter-8",
+	} {
+		u, err := url.Parse(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := nameOf(u)
+		if name != want {
+			t.Errorf("%s is named %q, want %q", address, name, want)
+		}
+		if _, err := parseName(name); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestVariablesThatAreNoSettingsAreNoticedButNotThoseOfServices(t *testing.T) {
+	got := strangers([]string{
+		"VCENTER_URL=https://vc", "VSTREAM_CONFIG=x", "PATH=/bin", "VCENTER_SECRETPATH=/x", "LOG_LEVEL=debug",
+		"VCENTER_PORT=tcp://10.0.0.1:443", "VCENTER_PORT_443_TCP_ADDR=10.0.0.1", "VCENTER_SERVICE_HOST=10.0.0.1",
+		"VCSIM_SERVICE_PORT=1", "WATCH_MAXAGE=1h",
+	})
+	want := []string{"LOG_LEVEL", "VCENTER_SECRETPATH (did you mean VCENTER_SECRET_PATH?)", "WATCH_MAXAGE (did you mean WATCH_MAX_AGE?)"}
+	if !slices.Equal(got, want) {
+		t.Errorf("noticed %q, want %q", got, want)
+	}
+}
+
+func TestASecretThatMayNotBeReadIsNotCalledAbsent(t *testing.T) {
+	if got := secretAdvice(fmt.Errorf("read: %w", fs.ErrPermission)); !strings.Contains(got, "readable by the user") {
+		t.Errorf("advice is %q", got)
 	}
 }

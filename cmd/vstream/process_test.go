@@ -5,15 +5,18 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -37,14 +40,7 @@ func start(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
 	p := &process{Cmd: exec.Command("vstream", args...), t: t, grew: make(chan struct{}), done: make(chan struct{})}
 	p.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "TMPDIR=" + t.TempDir()}, env...)
-	p.Stdout, p.Stderr = p, p
-	if err := p.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		defer close(p.done)
-		_ = p.Wait()
-	}()
+	p.begin()
 	t.Cleanup(func() {
 		_ = p.Process.Kill()
 		<-p.done
@@ -53,6 +49,19 @@ func start(t *testing.T, env []string, args ...string) *process {
 		}
 	})
 	return p
+}
+
+// begin starts the process.
+func (p *process) begin() {
+	p.t.Helper()
+	p.Stdout, p.Stderr = p, p
+	if err := p.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	go func() {
+		defer close(p.done)
+		_ = p.Wait()
+	}()
 }
 
 func (p *process) Write(b []byte) (int, error) {
@@ -278,7 +287,8 @@ func TestServeReadsASimulatorInAnotherProcess(t *testing.T) {
 }
 
 func TestDemoShowsMovingEvents(t *testing.T) {
-	demo := start(t, []string{"PORT=0", "VCENTER_URL=https://ignored.example.com", "VCENTER_STREAM_BEGIN=1h"}, "demo", "--rate", "20")
+	demo := start(t, []string{"PORT=0", "VCENTER_URL=https://ignored.example.com", "VCENTER_INSECURE=yes", "VCENTER_NAME=?",
+		"VSTREAM_CONFIG=nothing", "VCENTER_STREAM_BEGIN=1h"}, "demo", "--rate", "20")
 	m := demo.says(`simulated vCenter at (\S+)\. (?s:.*)curl -N -s (http://\S+/api/v1)/range`)
 	demo.says(`(?m)^ *\d+  \d\d:\d\d:\d\d  (info|warning|error|user) +\w`)
 	checkDocumented(t, m[2], m[1])
@@ -331,5 +341,209 @@ func TestServeStartsAgainAfterKill(t *testing.T) {
 			t.Fatal(err)
 		}
 		<-serve.done
+	}
+}
+
+func TestOneVCenterThatIsAwayDoesNotTouchTheOther(t *testing.T) {
+	first := start(t, nil, "simulate", "--listen", "127.0.0.1:0", "--rate", "20", "--secret-dir", t.TempDir())
+	second := start(t, nil, "simulate", "--listen", "127.0.0.1:0", "--rate", "20", "--secret-dir", t.TempDir())
+	var file strings.Builder
+	file.WriteString("port: 0\nvcenters:\n")
+	for i, simulate := range []*process{first, second} {
+		env := strings.Join(environment(t, simulate), "\n")
+		fmt.Fprintf(&file, "  - name: vc%d\n    url: %s\n    secretPath: %s\n    insecure: true\n    begin: 1h\n", i+1,
+			regexp.MustCompile(`VCENTER_URL=(\S+)`).FindStringSubmatch(env)[1],
+			regexp.MustCompile(`VCENTER_SECRET_PATH=(\S+)`).FindStringSubmatch(env)[1])
+	}
+	// One that is never there, and one whose secret is missing.
+	file.WriteString("  - {name: vc3, url: 'https://127.0.0.1:1', insecure: true, secretPath: /nothing}\n")
+	path := filepath.Join(t.TempDir(), "vstream.yaml")
+	if err := os.WriteFile(path, []byte(file.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	serve := start(t, nil, "serve", "--config", path)
+	base := api(serve)
+	serve.says(`files cannot be read.*vcenter=vc3.*/nothing/username`)
+	for _, name := range []string{"vc1", "vc2"} {
+		until(t, base+"/vcenters/"+name+"/events", has(50))
+	}
+	if status, text := fetch(t, base+"/range"); status != 409 || !strings.Contains(text, "/api/v1/vcenters/vc3/range") {
+		t.Errorf("/range answers %d %s", status, text)
+	}
+
+	second.stop()
+	states := func(want string) func(int, string) bool {
+		return func(_ int, body string) bool {
+			var all []struct{ Name, State string }
+			_ = json.Unmarshal([]byte(body), &all)
+			return fmt.Sprint(all) == want
+		}
+	}
+	text := until(t, base+"/vcenters", states("[{vc1 collecting} {vc2 failing} {vc3 failing}]"))
+	if !strings.Contains(text, `"apiVersion":"8.0.3.0"`) || !strings.Contains(text, `"lastError":{"message":`) || strings.Contains(text, "pass\"") {
+		t.Errorf("/vcenters answers %s", text)
+	}
+	live := watch(t, base+"/vcenters/vc1/events?watch=true")
+	for range 5 {
+		if !live.Scan() {
+			t.Fatalf("the watch ended: %v", live.Err())
+		}
+	}
+	if status, text := fetch(t, base+"/vcenters/vc2/events"); !has(50)(status, text) {
+		t.Errorf("what the stopped one has told is gone: %d %s", status, text)
+	}
+	serve.stop()
+}
+
+func TestAnInterruptWhileTheSimulatorStartsEndsQuietlyAndLeavesNothing(t *testing.T) {
+	for _, args := range [][]string{{"demo"}, {"simulate", "--listen", "127.0.0.1:0"}} {
+		for _, after := range []time.Duration{0, 30e6, 60e6, 100e6, 150e6, 250e6} {
+			t.Run(fmt.Sprintf("%s after %v", args[0], after), func(t *testing.T) {
+				t.Parallel()
+				p := start(t, []string{"PORT=0"}, args...)
+				time.Sleep(after) // the moment is the test
+				if err := p.Process.Signal(os.Interrupt); err != nil {
+					t.Fatal(err)
+				}
+				<-p.done
+				if p.ProcessState.Sys().(syscall.WaitStatus).Signaled() {
+					return // before it could listen for signals
+				}
+				if code := p.ProcessState.ExitCode(); code != 0 || strings.Contains(p.text(), "vstream: ") || strings.Contains(p.text(), "goroutine ") {
+					t.Errorf("exit code %d", code)
+				}
+				p.leavesNothing()
+			})
+		}
+	}
+}
+
+func TestADemoWhoseReaderHasHadEnoughEndsQuietlyAndLeavesNothing(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{Cmd: exec.Command("vstream", "demo", "--rate", "50"), t: t, done: make(chan struct{})}
+	p.Env = []string{"PORT=0", "PATH=" + os.Getenv("PATH"), "TMPDIR=" + t.TempDir()}
+	var stderr strings.Builder
+	p.Stdout, p.Stderr = w, &stderr
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	if _, err := bufio.NewReader(r).ReadString('\n'); err != nil { // | head -1
+		t.Error(err)
+	}
+	r.Close()
+	killer := time.AfterFunc(patience, func() { _ = p.Process.Kill() })
+	defer killer.Stop()
+	if err := p.Wait(); err != nil || stderr.Len() > 0 {
+		t.Errorf("ended with %v, %s", err, stderr.String())
+	}
+	p.leavesNothing()
+}
+
+// leavesNothing checks that the process has cleaned up its temporary files.
+func (p *process) leavesNothing() {
+	p.t.Helper()
+	for _, entry := range p.Env {
+		if dir, ok := strings.CutPrefix(entry, "TMPDIR="); ok {
+			if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+				p.t.Errorf("left behind: %v, %v", left, err)
+			}
+		}
+	}
+}
+
+func TestSimulateLeavesItsSecretWhereItWasToldTo(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "b")
+	for range 2 { // the second finds it there
+		simulate := start(t, nil, "simulate", "--listen", "127.0.0.1:0", "--secret-dir", dir)
+		simulate.says(`VCENTER_SECRET_PATH=` + regexp.QuoteMeta(dir) + `\n`)
+		simulate.says(`go run ./cmd/vstream serve`)
+		simulate.stop()
+		for _, name := range []string{"username", "password"} {
+			if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+func TestServeNamesVariablesThatAreNoSettings(t *testing.T) {
+	env := environment(t, start(t, nil, "simulate", "--listen", "127.0.0.1:0"))
+	serve := start(t, append(env, "VCENTER_SECRETPATH=/x", "LOG_SERVICE_HOST=10.0.0.1"), "serve")
+	serve.says(`level=WARN .*variables="VCENTER_SECRETPATH \(did you mean VCENTER_SECRET_PATH\?\)"`)
+	serve.says(`state changed.*vcenter=127-0-0-1-\d+ `)
+	serve.stop()
+}
+
+// What a power cut and a new start of a vCenter look like: its keys begin at 1 again.
+func TestServeGoesOnWhenTheVCenterIsKilledAndComesBack(t *testing.T) {
+	secret := t.TempDir()
+	simulate := start(t, nil, "simulate", "--listen", "127.0.0.1:0", "--rate", "20", "--secret-dir", secret)
+	env := environment(t, simulate)
+	address := strings.TrimSuffix(regexp.MustCompile(`VCENTER_URL=https://(\S+)`).FindStringSubmatch(strings.Join(env, " "))[1], "/sdk")
+	serve := start(t, env, "serve")
+	base := api(serve)
+	until(t, base+"/events", has(50))
+	lines := watch(t, base+"/events?watch=true&offset=earliest")
+	seen := map[string]bool{}
+	next := func() int64 {
+		t.Helper()
+		if !lines.Scan() {
+			t.Fatalf("the watch ended: %v", lines.Err())
+		}
+		e := decode(t, lines.Text())
+		if seen[e.ID] {
+			t.Fatalf("event %s came twice", e.ID)
+		}
+		seen[e.ID] = true
+		offset, err := strconv.ParseInt(e.ID, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return offset
+	}
+	for range 50 {
+		next()
+	}
+	if err := simulate.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	<-simulate.done
+	until(t, base+"/vcenters", func(status int, body string) bool { return strings.Contains(body, `"state":"failing"`) })
+	if status, _ := fetch(t, base+"/events"); status != 200 {
+		t.Errorf("while the vCenter is away the server answers %d", status)
+	}
+	start(t, nil, "simulate", "--listen", address, "--rate", "20", "--secret-dir", secret)
+	for next() < 1<<32 { // the second epoch
+	}
+	until(t, base+"/vcenters", func(status int, body string) bool {
+		return strings.Contains(body, `"state":"collecting"`) && strings.Contains(body, `"restarts":1`)
+	})
+	serve.stop()
+}
+
+func TestAuditComparesTheServerWithTheVCenter(t *testing.T) {
+	env := environment(t, start(t, nil, "simulate", "--listen", "127.0.0.1:0", "--rate", "5"))
+	serve := start(t, env, "serve")
+	base := strings.TrimSuffix(api(serve), "/api/v1")
+	until(t, base+"/api/v1/events", has(50))
+
+	// The newest half minute is left out, so at first there may be nothing to compare.
+	audit := start(t, env, "audit", "--since", "1h", "--server", base)
+	audit.says(`VCENTER +FROM +TO +EVENTS +MISSING +EXTRA +FOLDED\n127-0-0-1-\d+ +\S+Z +\S+Z +\d+ +0 +0 +0\n`)
+	<-audit.done
+	if code := audit.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("audit of a complete log ended with %d", code)
+	}
+
+	serve.stop()
+	audit = start(t, env, "audit", "--server", base)
+	audit.says(`read what the server holds: .*refused`)
+	<-audit.done
+	if code := audit.ProcessState.ExitCode(); code != exitFailure {
+		t.Errorf("audit without a server ended with %d", code)
 	}
 }

@@ -5,17 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"vstream"
 	"vstream/internal/collector"
 	"vstream/internal/httpapi"
 	"vstream/internal/memlog"
@@ -23,84 +24,151 @@ import (
 )
 
 func serveCommand() *cobra.Command {
-	return &cobra.Command{
+	var file string
+	cmd := &cobra.Command{
 		Use:   "serve",
-		Short: "Collect the events of a vCenter and serve them",
-		Long: "Collect the events of a vCenter and serve them over HTTP until stopped. It starts and\n" +
-			"serves even while the vCenter is down.\n\n" +
-			"Environment:\n" + settingsHelp(),
-		Args: cobra.NoArgs,
+		Short: "Collect the events of vCenters and serve them",
+		Long: "Collect the events of one vCenter or several and serve them over HTTP until stopped. It\n" +
+			"starts and serves even while they are down.\n\n" +
+			"One vCenter needs only the environment:\n\n" + settingsHelp() + "\n" +
+			"Several are listed in a file, --config or " + fileVariable + "; see docs/configuration.md.",
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := readConfig(os.Getenv)
+			c, err := readConfig(os.Getenv, configPath(file))
 			if err != nil {
 				return err
 			}
-			if c.vcenterURL == nil {
-				return errors.New("VCENTER_URL is not set; set it to the address of your vCenter, as in https://vcenter.example.com (without a vCenter at hand, try: vstream demo)")
+			if c.vcenters[0].url == nil {
+				return errNoVCenter
 			}
 			logger := newLogger(cmd.ErrOrStderr(), c.debug)
-			source := c.source(logger)
-			if err := source.CheckCredentials(); err != nil {
-				return fmt.Errorf("VCENTER_SECRET_PATH: %w; it names the directory with the files username and password", err)
+			if names := strangers(os.Environ()); len(names) > 0 {
+				logger.Warn("the environment holds variables that are no settings; they are ignored", "variables", strings.Join(names, ", "))
 			}
-			if err := source.CheckTrust(); err != nil {
-				return fmt.Errorf("VCENTER_CA_FILE: %w", err)
+			readings := c.readings(logger)
+			if err := checkFiles(readings); err != nil {
+				return err
 			}
 			listener, err := listen(net.JoinHostPort("", strconv.Itoa(c.port)))
 			if err != nil {
-				return fmt.Errorf("PORT: %w", err)
+				return fmt.Errorf("%s: %w", c.labels["PORT"], err)
 			}
 			logger.Info("serving", "version", versionText(), "address", listener.Addr().String())
-			return c.serve(cmd.Context(), source, c.newLog(), listener, logger)
+			return c.serve(cmd.Context(), readings, listener, logger)
 		},
 	}
+	cmd.Flags().StringVar(&file, "config", "", "YAML file with the configuration")
+	return cmd
 }
 
-// auditInterval is how often the log is compared with the vCenter's history.
+// auditInterval is how often a log is compared with the vCenter's history.
 const auditInterval = 5 * time.Minute
+
+// A reading is what serves one vCenter, and shares nothing with that of another.
+type reading struct {
+	vcenterConfig
+	source *vcenter.Source
+	log    *memlog.Log
+	logger *slog.Logger
+}
+
+// readings makes one for each vCenter, with an empty log of the configured size: two
+// segments, as documented.
+func (c *config) readings(logger *slog.Logger) []reading {
+	all := make([]reading, len(c.vcenters))
+	for i, v := range c.vcenters {
+		logger := logger.With("vcenter", v.name)
+		all[i] = reading{
+			vcenterConfig: v,
+			source: &vcenter.Source{
+				URL:        v.url,
+				SecretPath: v.secretPath,
+				Insecure:   v.insecure,
+				CAFile:     v.caFile,
+				Thumbprint: v.thumbprint,
+				Begin:      v.begin,
+				TypePrefix: v.typePrefix,
+				MaxBytes:   int(c.recordBytes),
+				Logger:     logger,
+			},
+			log:    memlog.New(2*c.segment, c.logBytes),
+			logger: logger,
+		}
+	}
+	return all
+}
+
+// checkFiles fails when no vCenter can be reached for want of files, so that a mistake
+// shows at the start. Where only some cannot, the others are still worth serving.
+func checkFiles(readings []reading) error {
+	var first error
+	wrong := 0
+	for _, r := range readings {
+		err := r.checkFiles()
+		if err == nil {
+			continue
+		}
+		wrong++
+		if first == nil {
+			first = err
+		}
+		if len(readings) > 1 {
+			r.logger.Warn("files cannot be read", "error", err)
+		}
+	}
+	if wrong < len(readings) {
+		return nil
+	}
+	return first
+}
+
+func (r reading) checkFiles() error {
+	if err := r.source.CheckCredentials(); err != nil {
+		return fmt.Errorf("%s: %w; %s", r.labels["VCENTER_SECRET_PATH"], err, secretAdvice(err))
+	}
+	if err := r.source.CheckTrust(); err != nil {
+		return fmt.Errorf("%s: %w", r.labels["VCENTER_CA_FILE"], err)
+	}
+	return nil
+}
+
+func secretAdvice(err error) string {
+	if errors.Is(err, fs.ErrPermission) {
+		return "it must be readable by the user that vstream runs as"
+	}
+	return "it names the directory with the files username and password"
+}
 
 // serve runs what the program is, until ctx is done or a part of it fails:
 //
 //	vCenter ──▶ source ──▶ collector ──▶ log ──▶ httpapi ──▶ clients
-func (c *config) serve(ctx context.Context, source collector.Source, log vstream.Log, listener net.Listener, logger *slog.Logger) error {
-	collect := &collector.Collector{
-		Name:          c.vcenterURL.Hostname(),
-		URL:           c.vcenterURL.String(),
-		Source:        source,
-		Log:           log,
-		Logger:        logger.With("vcenter", c.vcenterURL.Hostname()),
-		AuditInterval: auditInterval,
-	}
+//	 vCenter ──▶ source ──▶ collector ──▶ log ──┘
+//	  …
+func (c *config) serve(ctx context.Context, readings []reading, listener net.Listener, logger *slog.Logger) error {
 	api := &httpapi.Server{
 		Listener:    listener,
-		Log:         log,
 		WatchMaxAge: c.watchMaxAge,
 		Logger:      logger,
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return collect.Run(ctx) })
+	for _, r := range readings {
+		collect := &collector.Collector{
+			Name:          r.name,
+			URL:           r.url.String(),
+			Source:        r.source,
+			Log:           r.log,
+			Logger:        r.logger,
+			AuditInterval: auditInterval,
+		}
+		api.VCenters = append(api.VCenters, httpapi.VCenter{Name: r.name, Log: r.log, Status: collect.Status})
+		r.logger.Info("collecting", "url", r.url.String())
+		group.Go(func() error { return collect.Run(ctx) })
+	}
 	group.Go(func() error { return api.Run(ctx) })
 	err := group.Wait()
 	logger.Info("stopped")
 	return err
 }
-
-func (c *config) source(logger *slog.Logger) *vcenter.Source {
-	return &vcenter.Source{
-		URL:        c.vcenterURL,
-		SecretPath: c.secretPath,
-		Insecure:   c.insecure,
-		CAFile:     c.caFile,
-		Thumbprint: c.thumbprint,
-		Begin:      c.begin,
-		TypePrefix: c.typePrefix,
-		MaxBytes:   int(c.recordBytes),
-		Logger:     logger,
-	}
-}
-
-// newLog returns an empty log of the configured size: two segments, as documented.
-func (c *config) newLog() *memlog.Log { return memlog.New(2*c.segment, c.logBytes) }
 
 func newLogger(w io.Writer, debug bool) *slog.Logger {
 	level := slog.LevelInfo

@@ -20,7 +20,7 @@ type Raw struct {
 // rawData is the data of such an event: the members of every event, and the XML.
 type rawData struct {
 	types.Event
-	Xml string //nolint:revive,staticcheck // the name of the member in the JSON
+	Xml string //nolint:staticcheck // the name of the member in the JSON
 }
 
 // EncodeRaw returns r as the log keeps it, an event of the class unknown, at the offset of

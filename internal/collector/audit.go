@@ -68,6 +68,9 @@ func Compare(ctx context.Context, h Historian, log vstream.Log, from, to time.Ti
 	if from.Before(oldest) {
 		from = oldest
 	}
+	if from.After(to) {
+		from = to
+	}
 	return compare(ctx, h, log, from, to, first, func(ctx context.Context, events []vstream.Event) (int, error) {
 		missing, err := n.page(ctx, events)
 		return len(missing), err

@@ -589,6 +589,29 @@ func TestAnAuditFindsAndFetchesWhatIsMissing(t *testing.T) {
 	})
 }
 
+func TestCompareCountsAndChangesNothing(t *testing.T) {
+	f := &fake{}
+	f.happen(1, 2, 3, 4, 5, 6)
+	log := memlog.New(100, 1<<30)
+	held := []vstream.Event{f.history[0], f.history[1], f.history[3], f.history[5]}
+	odd := event(40, f.history[3].Time)
+	odd.Type = "VmPoweredOffEvent"
+	if err := log.Append(t.Context(), append(held, event(41, f.history[3].Time), odd)); err != nil {
+		t.Fatal(err)
+	}
+	before, _ := log.Range()
+	a, err := collector.Compare(t.Context(), f, log, time.Time{}, f.history[5].Time)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.Events != 6 || a.Missing != 2 || a.Folded != 1 || a.Extra != 1 {
+		t.Errorf("comparing gave %+v", a)
+	}
+	if after, _ := log.Range(); after != before {
+		t.Errorf("the log became %v", after)
+	}
+}
+
 // A log that is full drops events of the very moment that its oldest one is of. They are
 // told again at each audit, and are not missing.
 func TestWhatTheLogHasDroppedIsNotMissing(t *testing.T) {

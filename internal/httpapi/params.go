@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"vstream"
+	"vstream/internal/spelling"
 )
 
 // parameters are the query parameters of one request.
@@ -29,14 +30,14 @@ func parametersOf(r *http.Request, known ...string) (parameters, error) {
 		case !slices.Contains(known, name):
 			p := &problem{Status: http.StatusBadRequest, Slug: "unknown-parameter", Title: "Unknown parameter",
 				Parameter: name, Detail: fmt.Sprintf("there is no parameter %q here", name)}
-			if near := nearest(name, known); near != "" {
+			if near := spelling.Nearest(name, known); near != "" {
 				p.Detail += fmt.Sprintf("; did you mean %q?", near)
 			} else if len(known) > 0 {
 				p.Detail += "; known are " + strings.Join(known, ", ")
 			}
 			return parameters{}, p
 		case len(given) > 1:
-			return parameters{}, invalidParameter(name, fmt.Sprintf("parameter %q is given %d times; give it once", name, len(given)))
+			return parameters{}, invalidParameter(name, fmt.Sprintf("invalid %s: given %d times; give it once", name, len(given)))
 		}
 	}
 	return parameters{values}, nil
@@ -67,12 +68,17 @@ func (p parameters) position(fallback vstream.Position) (vstream.Position, error
 		return vstream.Oldest{}, nil
 	default:
 		offset, err := parseOffset(v)
-		if err != nil {
+		switch {
+		case errors.Is(err, errNoNumber):
+			return nil, invalidParameter("offset", fmt.Sprintf("invalid offset: %s is neither a number nor earliest, latest or now", abbreviate(v)))
+		case err != nil:
 			return nil, invalidParameter("offset", err.Error()+"; use the number of an event, earliest, latest or now")
 		}
 		return vstream.At(offset), nil
 	}
 }
+
+var errNoNumber = errors.New("is not a number")
 
 // parseOffset reads the number of an event. Its errors begin with the documented words
 // "invalid offset".
@@ -82,7 +88,7 @@ func parseOffset(s string) (vstream.Offset, error) {
 	case errors.Is(err, strconv.ErrRange):
 		return 0, fmt.Errorf("invalid offset: %s is more than 64 bits hold", abbreviate(s))
 	case err != nil:
-		return 0, fmt.Errorf("invalid offset: %s is not a number", abbreviate(s))
+		return 0, fmt.Errorf("invalid offset: %s %w", abbreviate(s), errNoNumber)
 	case n < 0:
 		return 0, fmt.Errorf("invalid offset: %d is negative", n)
 	}
@@ -96,40 +102,4 @@ func abbreviate(s string) string {
 		return strconv.Quote(s[:enough]) + "…"
 	}
 	return strconv.Quote(s)
-}
-
-// nearest returns the candidate a slip or two away from name, or "".
-func nearest(name string, candidates []string) string {
-	best, least := "", 3
-	if len(name) > 40 {
-		return ""
-	}
-	for _, c := range candidates {
-		if d := editDistance(strings.ToLower(name), c); d < least && d < len(c) {
-			best, least = c, d
-		}
-	}
-	return best
-}
-
-// editDistance counts the insertions, deletions and substitutions from a to b
-// (Levenshtein).
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			substituted := diagonal
-			if a[i] != b[j] {
-				substituted++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(substituted, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -23,6 +23,7 @@ type problem struct {
 	Latest    *vstream.Offset `json:"latest,omitempty"`
 	Missed    *int64          `json:"missed,omitempty"` // how many events at most
 	Resume    string          `json:"resume,omitempty"` // where reading can go on
+	Paths     []string        `json:"paths,omitempty"`  // that could have been meant
 
 	cause error
 }
@@ -63,7 +64,11 @@ func problemOf(err error, r *http.Request) *problem {
 func resumeURL(r *http.Request, earliest vstream.Offset) string {
 	q := r.URL.Query()
 	q.Set("offset", earliest.String())
-	return "/api/v1/events?" + q.Encode()
+	path := base + "/events"
+	if name := r.PathValue("name"); name != "" {
+		path = base + "/vcenters/" + name + "/events"
+	}
+	return path + "?" + q.Encode()
 }
 
 func invalidParameter(name, detail string) *problem {

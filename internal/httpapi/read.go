@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -14,12 +15,12 @@ import (
 const pageSize = 50
 
 // getRange answers with what the log holds; 204 while it is empty.
-func (s *Server) getRange(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) getRange(v *VCenter, w http.ResponseWriter, r *http.Request) error {
 	if _, err := parametersOf(r); err != nil {
 		return err
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	held, ok := s.Log.Range()
+	held, ok := v.Log.Range()
 	if !ok {
 		w.WriteHeader(http.StatusNoContent)
 		return nil
@@ -33,15 +34,18 @@ func (s *Server) getRange(w http.ResponseWriter, r *http.Request) error {
 
 // getEvent answers with the event at exactly one offset, byte for byte as it is in the
 // log.
-func (s *Server) getEvent(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) getEvent(v *VCenter, w http.ResponseWriter, r *http.Request) error {
 	if _, err := parametersOf(r); err != nil {
 		return err
 	}
 	offset, err := parseOffset(r.PathValue("id"))
-	if err != nil {
+	switch {
+	case errors.Is(err, errNoNumber):
+		return invalidParameter("id", err.Error()+"; by a word an event is found as in "+base+"/events?offset=latest")
+	case err != nil:
 		return invalidParameter("id", err.Error())
 	}
-	e, err := s.Log.Get(r.Context(), offset)
+	e, err := v.Log.Get(r.Context(), offset)
 	if err != nil {
 		return err
 	}
@@ -50,7 +54,7 @@ func (s *Server) getEvent(w http.ResponseWriter, r *http.Request) error {
 }
 
 // getEvents answers with a page or a watch.
-func (s *Server) getEvents(stopping context.Context, w http.ResponseWriter, r *http.Request) error {
+func (s *Server) getEvents(stopping context.Context, v *VCenter, w http.ResponseWriter, r *http.Request) error {
 	params, err := parametersOf(r, "watch", "offset")
 	if err != nil {
 		return err
@@ -67,12 +71,12 @@ func (s *Server) getEvents(stopping context.Context, w http.ResponseWriter, r *h
 	if err != nil {
 		return err
 	}
-	if _, ok := s.Log.Range(); !ok && !watch {
+	if _, ok := v.Log.Range(); !ok && !watch {
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	reader, err := s.Log.Open(r.Context(), from)
+	reader, err := v.Log.Open(r.Context(), from)
 	if err != nil {
 		return err
 	}

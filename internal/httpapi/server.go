@@ -23,10 +23,22 @@ const (
 	stopTimeout = 1500 * time.Millisecond
 )
 
-// Server serves Log on Listener. Its fields are set before Run and not changed after.
+// base is where all resources of the API are.
+const base = "/api/v1"
+
+// A VCenter is one vCenter as it is served: what it is called in paths, the log of its
+// events, and how collecting goes.
+type VCenter struct {
+	Name   string // lower-case letters, digits and dashes; no two have the same
+	Log    vstream.Log
+	Status func() vstream.Status
+}
+
+// Server serves the logs of VCenters on Listener. Its fields are set before Run and not
+// changed after.
 type Server struct {
 	Listener net.Listener
-	Log      vstream.Log
+	VCenters []VCenter // at least one
 	// WatchMaxAge is how long a watch lives at most. Each ends at its own random moment
 	// in the last fifth of it.
 	WatchMaxAge time.Duration
@@ -65,14 +77,22 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) handler(stopping context.Context) http.Handler {
 	mux := http.NewServeMux()
 	for path, get := range map[string]func(http.ResponseWriter, *http.Request) error{
-		"/api/v1/range":       s.getRange,
-		"/api/v1/events":      func(w http.ResponseWriter, r *http.Request) error { return s.getEvents(stopping, w, r) },
-		"/api/v1/events/{id}": s.getEvent,
-		"/healthz":            probe("ok\n"),
-		"/readyz":             probe("ready\n"),
-		"/{$}":                welcome,
+		base + "/vcenters": s.getVCenters,
+		"/healthz":         probe("ok\n"),
+		"/readyz":          probe("ready\n"),
+		"/{$}":             s.welcome,
 	} {
 		mux.Handle(path, s.resource(stopping, get))
+	}
+	for path, get := range map[string]func(*VCenter, http.ResponseWriter, *http.Request) error{
+		"/range":       s.getRange,
+		"/events/{id}": s.getEvent,
+		"/events": func(v *VCenter, w http.ResponseWriter, r *http.Request) error {
+			return s.getEvents(stopping, v, w, r)
+		},
+	} {
+		mux.Handle(base+path, s.resource(stopping, s.theOne(get)))
+		mux.Handle(base+"/vcenters/{name}"+path, s.resource(stopping, s.named(get)))
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		// The prototype sent those who came with a trailing slash or in capitals to the
@@ -89,12 +109,15 @@ func (s *Server) handler(stopping context.Context) http.Handler {
 			}
 		}
 		s.fail(w, r, &problem{Status: http.StatusNotFound, Slug: "not-found", Title: "No such resource",
-			Detail: "nothing is served at this path; see /api/v1/range and /api/v1/events"})
+			Detail: "nothing is served at this path; see " + base + "/vcenters and " + base + "/events"})
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// Also for what is written after a handler returns. net/http clears it before the
 		// next request of the connection.
 		limitWrite(http.NewResponseController(w))
+		if hasBody(r) {
+			disregardBody(w)
+		}
 		mux.ServeHTTP(w, r)
 	})
 }
@@ -121,10 +144,29 @@ func (s *Server) resource(stopping context.Context, get func(http.ResponseWriter
 				Detail: "the server is stopping; try again in a moment"})
 			return
 		}
+		if hasBody(r) {
+			s.fail(w, r, &problem{Status: http.StatusBadRequest, Slug: "unexpected-body", Title: "Unexpected body",
+				Detail: "the request announces a body; nothing here takes one"})
+			return
+		}
 		if err := get(w, r); err != nil {
 			s.fail(w, r, problemOf(err, r))
 		}
 	})
+}
+
+func hasBody(r *http.Request) bool { return r.ContentLength != 0 }
+
+// bodyTimeout is how long a body that nobody wants may hold up the end of its connection.
+const bodyTimeout = 100 * time.Millisecond
+
+// disregardBody lets a request be answered before its body is there. net/http would wait
+// for it: with a body that never comes, for ever.
+func disregardBody(w http.ResponseWriter) {
+	w.Header().Set("Connection", "close")
+	control := http.NewResponseController(w)
+	_ = control.EnableFullDuplex() // where there is none, the body has been read
+	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
 }
 
 // probe answers that the process serves. A vCenter that is down is no reason to take the
@@ -137,13 +179,18 @@ func probe(text string) func(http.ResponseWriter, *http.Request) error {
 }
 
 // welcome tells a person who opens the server's address where to go.
-func welcome(w http.ResponseWriter, r *http.Request) error {
-	base := "http://" + r.Host + "/api/v1/"
+func (s *Server) welcome(w http.ResponseWriter, r *http.Request) error {
+	api := "http://" + r.Host + base + "/"
+	of := api
+	if len(s.VCenters) > 1 {
+		of += "vcenters/" + s.VCenters[0].Name + "/"
+	}
 	text := "vstream: the events of vSphere as a log\n\n" +
-		"curl -s  '" + base + "range'                     what the log holds\n" +
-		"curl -s  '" + base + "events'                    the last 50 events\n" +
-		"curl -sN '" + base + "events?watch=true'         events as they happen\n" +
-		"curl -sN '" + base + "events?watch=true&offset=earliest'\n"
+		"curl -s  '" + of + "range'                     what the log holds\n" +
+		"curl -s  '" + of + "events'                    the last 50 events\n" +
+		"curl -sN '" + of + "events?watch=true'         events as they happen\n" +
+		"curl -sN '" + of + "events?watch=true&offset=earliest'\n" +
+		"curl -s  '" + api + "vcenters'                  how collecting goes\n"
 	return writeBody(w, "text/plain; charset=utf-8", []byte(text))
 }
 

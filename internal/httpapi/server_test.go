@@ -25,14 +25,25 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// only makes log that of the only vCenter, of which nothing is known.
+func only(log vstream.Log) []VCenter {
+	return []VCenter{{Name: "vc1", Log: log, Status: func() vstream.Status { return vstream.Status{} }}}
+}
+
 // serve runs a server over log until the test ends and returns its base URL.
 func serve(t *testing.T, log vstream.Log) string {
+	t.Helper()
+	return serveAll(t, only(log))
+}
+
+// serveAll is serve for several vCenters.
+func serveAll(t *testing.T, all []VCenter) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(run(t, &Server{Listener: listener, Log: log, WatchMaxAge: time.Hour}))
+	t.Cleanup(run(t, &Server{Listener: listener, VCenters: all, WatchMaxAge: time.Hour}))
 	return "http://" + listener.Addr().String()
 }
 
@@ -91,12 +102,18 @@ func TestBadParametersAreRefusedBeforeAnythingIsSent(t *testing.T) {
 		slug   string
 		detail string // part of it
 	}{
-		{"/api/v1/events?offset=abc", 400, "invalid-parameter", `invalid offset: "abc" is not a number`},
+		{"/api/v1/events?offset=abc", 400, "invalid-parameter", `invalid offset: "abc" is neither a number nor earliest, latest or now`},
+		{"/api/v1/events?offset=EARLIEST", 400, "invalid-parameter", "neither a number nor earliest, latest or now"},
 		{"/api/v1/events?offset=-2", 400, "invalid-parameter", "invalid offset: -2 is negative"},
 		{"/api/v1/events?offset=9223372036854775808", 400, "invalid-parameter", "invalid offset"},
 		{"/api/v1/events?offset=" + strings.Repeat("9", 5000), 400, "invalid-parameter", "invalid offset"},
 		{"/api/v1/events?offset=1.5", 400, "invalid-parameter", "invalid offset"},
-		{"/api/v1/events?offset=60&offset=61", 400, "invalid-parameter", "given 2 times"},
+		{"/api/v1/events?offset=60&offset=61", 400, "invalid-parameter", "invalid offset: given 2 times"},
+		{"/api/v1/events/latest", 400, "invalid-parameter", "/api/v1/events?offset=latest"},
+		{"/api/v1/vcenters?verbose=1", 400, "unknown-parameter", `"verbose"`},
+		{"/api/v1/vcenters/vc2/range", 404, "not-found", `did you mean "vc1"?`},
+		{"/api/v1/vcenters/somewhere-else/events", 404, "not-found", "/api/v1/vcenters lists"},
+		{"/api/v1/vcenters/vc1", 404, "not-found", ""},
 		{"/api/v1/events?watch=foo", 400, "invalid-parameter", `"foo" is neither true nor false`},
 		{"/api/v1/events?watch=TRUE", 400, "invalid-parameter", "neither true nor false"},
 		{"/api/v1/events?ofset=44", 400, "unknown-parameter", `did you mean "offset"?`},
@@ -248,7 +265,7 @@ func TestHeadOfAWatchDoesNotWait(t *testing.T) {
 
 func TestProbesAnswerWhileTheLogIsEmpty(t *testing.T) {
 	base := serve(t, memlog.New(10, 1<<30))
-	for _, path := range []string{"/healthz", "/readyz", "/"} {
+	for _, path := range []string{"/healthz", "/readyz", "/", "/api/v1/vcenters"} {
 		if res := get(t, base+path); res.StatusCode != 200 {
 			t.Errorf("%s answered %d", path, res.StatusCode)
 		}
@@ -262,7 +279,7 @@ func TestAStopEndsEveryWatchProperly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stop := run(t, &Server{Listener: listener, Log: log, WatchMaxAge: time.Hour})
+	stop := run(t, &Server{Listener: listener, VCenters: only(log), WatchMaxAge: time.Hour})
 	var watches []*http.Response
 	for range 50 {
 		watches = append(watches, get(t, "http://"+listener.Addr().String()+"/api/v1/events?watch=true&offset=1"))
@@ -288,7 +305,7 @@ func TestAWatchThatRetentionOvertookIsToldAndEnds(t *testing.T) {
 	for o := vstream.Offset(2); o <= 100; o++ {
 		appendTo(t, log, o)
 	}
-	s := &Server{Log: log, WatchMaxAge: time.Hour, Logger: slog.New(slog.DiscardHandler)}
+	s := &Server{VCenters: only(log), WatchMaxAge: time.Hour, Logger: slog.New(slog.DiscardHandler)}
 	var out bytes.Buffer
 	r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/events?watch=true&offset=1", nil)
 	s.watch(context.Background(), &plainWriter{Buffer: &out}, r, reader)
@@ -356,7 +373,7 @@ func TestAWatchEndsAtARandomMomentInTheLastFifthOfItsAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		listener := newPipes()
 		log := memlog.New(10, 1<<30)
-		stop := run(t, &Server{Listener: listener, Log: log, WatchMaxAge: 30 * time.Minute})
+		stop := run(t, &Server{Listener: listener, VCenters: only(log), WatchMaxAge: 30 * time.Minute})
 		client := &http.Client{Transport: &http.Transport{DialContext: listener.dial}}
 		ends := map[time.Duration]bool{}
 		for range 5 {
@@ -387,7 +404,7 @@ func TestAClientThatTakesNothingIsCutOffAndOneThatIsIdleIsNot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		listener := newPipes()
 		log := memlog.New(10, 1<<30)
-		stop := run(t, &Server{Listener: listener, Log: log, WatchMaxAge: 24 * time.Hour})
+		stop := run(t, &Server{Listener: listener, VCenters: only(log), WatchMaxAge: 24 * time.Hour})
 		stuck, err := listener.dial(t.Context(), "", "")
 		if err != nil {
 			t.Fatal(err)
@@ -425,7 +442,7 @@ func TestAStopDoesNotWaitForAClientThatTakesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		listener := newPipes()
 		log := memlog.New(10, 1<<30)
-		stop := run(t, &Server{Listener: listener, Log: log, WatchMaxAge: time.Hour})
+		stop := run(t, &Server{Listener: listener, VCenters: only(log), WatchMaxAge: time.Hour})
 		stuck, err := listener.dial(t.Context(), "", "")
 		if err != nil {
 			t.Fatal(err)

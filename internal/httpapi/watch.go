@@ -49,7 +49,7 @@ func (s *Server) watch(stopping context.Context, w http.ResponseWriter, r *http.
 	err := follow(ctx, reader, out)
 	var expired *vstream.ExpiredError
 	if errors.As(err, &expired) {
-		out.line(controlRecord("vstream.problem.v1", problemOf(err, r).document()))
+		out.line(controlRecord(r.URL.Path, "vstream.problem.v1", problemOf(err, r).document()))
 		out.flush()
 	}
 	s.Logger.Debug("watch ended", "remote", r.RemoteAddr, "events", out.lines, "bytes", out.bytes,
@@ -137,7 +137,7 @@ func limitWrite(c *http.ResponseController) { _ = c.SetWriteDeadline(time.Now().
 
 // controlRecord is what a stream says about itself: a CloudEvent like all its lines, of
 // the event class control, so that every line parses as one schema.
-func controlRecord(kind string, data []byte) []byte {
+func controlRecord(source, kind string, data []byte) []byte {
 	record, err := json.Marshal(struct {
 		SpecVersion     string          `json:"specversion"`
 		ID              string          `json:"id"`
@@ -147,7 +147,7 @@ func controlRecord(kind string, data []byte) []byte {
 		Time            time.Time       `json:"time"`
 		Data            json.RawMessage `json:"data"`
 		EventClass      string          `json:"eventclass"`
-	}{"1.0", rand.Text(), "/api/v1/events", kind, "application/json", time.Now().UTC(), data, "control"})
+	}{"1.0", rand.Text(), source, kind, "application/json", time.Now().UTC(), data, "control"})
 	if err != nil {
 		panic(err) // only what was just made
 	}

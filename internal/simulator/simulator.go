@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	vcsim "github.com/vmware/govmomi/simulator"
+	"github.com/vmware/govmomi/vim25/types"
 )
 
 // Options is what a Simulator may be told. The zero value is usable.
@@ -105,8 +107,8 @@ func (s *Simulator) serve(listen string) error {
 	}
 
 	s.model = vcsim.VPX()
-	s.model.Datacenter = 0                                // prepare builds the site, through the API and with better names
-	s.model.ServiceContent.About.InstanceUuid = newUUID() // else all vcsims claim to be the same
+	s.model.Datacenter = 0 // prepare builds the site, through the API and with better names
+	introduce(&s.model.ServiceContent.About)
 	if err := s.model.Create(); err != nil {
 		listener.Close()
 		return err
@@ -130,7 +132,7 @@ func (s *Simulator) serve(listen string) error {
 	service.ServeMux.HandleFunc(s.registry.Path+"/vimServiceVersions.xml", service.ServiceVersions)
 
 	s.server = &http.Server{
-		Handler:           service.ServeMux,
+		Handler:           whole(service.ServeMux),
 		TLSConfig:         config,
 		ReadHeaderTimeout: 10 * time.Second,
 		// Every client that does not trust the certificate makes a line here.
@@ -147,15 +149,25 @@ func (s *Simulator) serve(listen string) error {
 	return nil
 }
 
+// introduce makes vcsim call itself a vCenter of today; its own answer is one of 2016.
+func introduce(about *types.AboutInfo) {
+	about.Version, about.Build, about.ApiVersion = "8.0.3", "24022515", "8.0.3.0"
+	about.FullName = "VMware vCenter Server " + about.Version + " build-" + about.Build
+	about.LicenseProductVersion = "8.0"
+	about.InstanceUuid = newUUID() // else all vcsims claim to be the same
+}
+
 // prepare builds the site, as the administrator would, and logs in the other users.
 func (s *Simulator) prepare(ctx context.Context) (err error) {
 	if s.dir, err = os.MkdirTemp("", "vstream-simulator-"); err != nil {
 		return err
 	}
 	for _, who := range []account{administrator, amara, jonas, backup} {
-		if s.users[who.name], err = s.login(ctx, who); err != nil {
+		u, err := s.login(ctx, who)
+		if err != nil {
 			return err
 		}
+		s.users[who.name] = u
 	}
 	s.site, err = s.build(ctx)
 	return err
@@ -201,10 +213,32 @@ func (s *Simulator) Close() {
 		}
 	}
 	<-s.served
+	// The last tasks go on by themselves. They write files that are about to go, and use
+	// what vcsim keeps for all vCenters of a process. Tasks that clients made may never end.
+	tasks, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	for _, task := range s.registry.AllReference("Task") {
+		_, _ = s.finish(tasks, task.Reference())
+	}
 	s.model.Remove()
 	if s.dir != "" {
 		os.RemoveAll(s.dir)
 	}
+}
+
+// whole reads a request's body before next sees it. vcsim writes to the standard logger
+// about each client that goes away in the middle of one.
+func whole(next http.Handler) http.Handler {
+	const limit = 16 << 20
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+		if err != nil {
+			http.Error(w, "the request cannot be read", http.StatusBadRequest)
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		next.ServeHTTP(w, r)
+	})
 }
 
 // logWriter passes the lines of a standard logger on.

@@ -22,6 +22,7 @@ import (
 	"github.com/vmware/govmomi/property"
 	"github.com/vmware/govmomi/session"
 	"github.com/vmware/govmomi/vim25"
+	"github.com/vmware/govmomi/vim25/methods"
 	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/soap"
 	"github.com/vmware/govmomi/vim25/types"
@@ -399,13 +400,13 @@ func TestCloseFreesThePortEvenWhileAClientWaitsForUpdates(t *testing.T) {
 	go func() {
 		version := ""
 		for {
-			set, err := pc.WaitForUpdates(context.Background(), version)
+			res, err := methods.WaitForUpdatesEx(context.Background(), c, &types.WaitForUpdatesEx{This: pc.Reference(), Version: version})
 			if err != nil {
 				ended <- err
 				return
 			}
-			if set != nil {
-				version = set.Version
+			if res.Returnval != nil {
+				version = res.Returnval.Version
 			}
 			select {
 			case waiting <- struct{}{}:
@@ -438,6 +439,30 @@ func TestCloseFreesThePortEvenWhileAClientWaitsForUpdates(t *testing.T) {
 	}
 	if _, err := os.Stat(s.dir); !os.IsNotExist(err) {
 		t.Error("the datastores of the first are still there:", err)
+	}
+}
+
+func TestAStartThatIsBrokenOffLeavesNothing(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	for after := time.Duration(0); after < 120*time.Millisecond; after += 30 * time.Millisecond {
+		ctx, cancel := context.WithTimeout(t.Context(), after)
+		s, err := Start(ctx, "127.0.0.1:0", Options{})
+		cancel()
+		if err == nil {
+			s.Close() // was faster
+		}
+		if left, err := os.ReadDir(os.TempDir()); err != nil || len(left) > 0 {
+			t.Errorf("broken off after %v it leaves %v, %v", after, left, err)
+		}
+	}
+}
+
+func TestTheSimulatorIsAVCenterOfToday(t *testing.T) {
+	s := start(t, "127.0.0.1:0", Options{})
+	defer s.Close()
+	about := connect(t, s).ServiceContent.About
+	if about.Version != "8.0.3" || about.ApiVersion != "8.0.3.0" || !strings.Contains(about.FullName, "vCenter Server 8.0.3 build-"+about.Build) {
+		t.Errorf("it says %+v", about)
 	}
 }
 

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"vstream"
+	"vstream/internal/collector"
+	"vstream/internal/memlog"
+)
+
+// auditSettle is how long an event may take until the server has it, before it counts as
+// missing.
+const auditSettle = 30 * time.Second
+
+func auditCommand() *cobra.Command {
+	var (
+		file, server string
+		since        time.Duration
+	)
+	cmd := &cobra.Command{
+		Use:   "audit",
+		Short: "Compare what a server holds with the vCenters' own history",
+		Long: "Read the vCenters' history and what the server holds of it, and count what the two do not\n" +
+			"have in common. It changes nothing, and is configured like the server: by the environment or\n" +
+			"--config. The exit code is 1 when the server lacks events.\n\n" +
+			"A server does the same by itself every few minutes, and fetches what it lacks; the last\n" +
+			"result is at /api/v1/vcenters. Extra events are held but not in the history, folded ones are\n" +
+			"repetitions that a vCenter removes from its history.",
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			base, err := url.Parse(server)
+			if err != nil || base.Host == "" {
+				return fmt.Errorf("--server: %q is not a URL; write for example http://localhost:8080", server)
+			}
+			if since <= auditSettle {
+				return fmt.Errorf("--since: %v is too short; the newest %v are left out, for they may be on their way", since, auditSettle)
+			}
+			c, err := readConfig(os.Getenv, configPath(file))
+			if err != nil {
+				return err
+			}
+			if c.vcenters[0].url == nil {
+				return errNoVCenter
+			}
+			readings := c.readings(newLogger(io.Discard, false))
+			if err := checkFiles(readings); err != nil {
+				return err
+			}
+			return auditAll(cmd.Context(), cmd.OutOrStdout(), base, readings, since)
+		},
+	}
+	cmd.Flags().StringVar(&file, "config", "", "YAML file with the configuration")
+	cmd.Flags().StringVar(&server, "server", "http://localhost:8080", "the server to compare with")
+	cmd.Flags().DurationVar(&since, "since", 24*time.Hour, "how far to look back")
+	return cmd
+}
+
+// auditAll compares one vCenter after the other and prints a line for each.
+func auditAll(ctx context.Context, out io.Writer, server *url.URL, readings []reading, since time.Duration) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	defer table.Flush()
+	fmt.Fprintln(table, "VCENTER\tFROM\tTO\tEVENTS\tMISSING\tEXTRA\tFOLDED")
+	missing := int64(0)
+	var failed error
+	for _, r := range readings {
+		a, err := r.audit(ctx, server, since)
+		if err != nil {
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", r.name, err))
+			continue
+		}
+		missing += a.Missing
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%d\t%d\n", r.name, a.From.UTC().Format(time.RFC3339), a.To.UTC().Format(time.RFC3339),
+			a.Events, a.Missing, a.Extra, a.Folded)
+	}
+	if failed == nil && missing > 0 {
+		failed = fmt.Errorf("the server lacks %d events; it fetches them at its next audit, within %v", missing, auditInterval)
+	}
+	return failed
+}
+
+func (r reading) audit(ctx context.Context, server *url.URL, since time.Duration) (vstream.Audit, error) {
+	defer func() { _ = r.source.Close(ctx) }()
+	if _, err := r.source.Open(ctx, time.Now()); err != nil {
+		return vstream.Audit{}, err
+	}
+	now := time.Now().Add(r.source.Seen().Skew)
+	if err := r.fetch(ctx, server); err != nil {
+		return vstream.Audit{}, err
+	}
+	if _, ok := r.log.Range(); !ok {
+		return vstream.Audit{}, errors.New("the server holds no events yet")
+	}
+	return collector.Compare(ctx, r.source, r.log, now.Add(-since), now.Add(-auditSettle))
+}
+
+// fetch fills r.log with what the server holds. Only what a comparison needs is kept.
+func (r *reading) fetch(ctx context.Context, server *url.URL) error {
+	r.log = memlog.New(1<<30, 1<<50)
+	for next := "earliest"; ; {
+		page := server.JoinPath("api/v1/vcenters", r.name, "events")
+		page.RawQuery = url.Values{"offset": {next}}.Encode()
+		events, err := r.fetchPage(ctx, page)
+		if err != nil {
+			return fmt.Errorf("read what the server holds: %w", err)
+		}
+		if len(events) == 0 {
+			return nil
+		}
+		if err := r.log.Append(ctx, events); err != nil {
+			return err
+		}
+		last := events[0].Offset
+		for _, e := range events {
+			last = max(last, e.Offset)
+		}
+		next = (last + 1).String()
+	}
+}
+
+func (r *reading) fetchPage(ctx context.Context, page *url.URL) ([]vstream.Event, error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, page.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	switch res.StatusCode {
+	case http.StatusNoContent:
+		return nil, nil
+	case http.StatusOK:
+	default:
+		return nil, fmt.Errorf("%s answers %s; is it a vstream server that reads this vCenter?", page, res.Status)
+	}
+	type named struct{ Name string }
+	var told []struct {
+		ID   string
+		Time time.Time
+		Type string
+		Data struct {
+			UserName                                            string
+			Vm, Host, Ds, Net, Dvs, ComputeResource, Datacenter *named //nolint:staticcheck // vSphere's names
+		}
+	}
+	if err := json.NewDecoder(res.Body).Decode(&told); err != nil {
+		return nil, fmt.Errorf("%s: %w", page, err)
+	}
+	events := make([]vstream.Event, len(told))
+	for i, e := range told {
+		offset, err := strconv.ParseInt(e.ID, 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("%s: event %q has no number", page, e.ID)
+		}
+		name := func(n *named) string {
+			if n == nil {
+				return ""
+			}
+			return n.Name
+		}
+		network := name(e.Data.Net)
+		if network == "" {
+			network = name(e.Data.Dvs)
+		}
+		events[i] = vstream.Event{
+			Offset: vstream.Offset(offset), Time: e.Time, User: e.Data.UserName,
+			Type: strings.TrimSuffix(strings.TrimPrefix(e.Type, r.typePrefix+"."), ".v0"),
+			VM:   name(e.Data.Vm), Host: name(e.Data.Host), Datastore: name(e.Data.Ds), Network: network,
+			Cluster: name(e.Data.ComputeResource), Datacenter: name(e.Data.Datacenter),
+		}
+	}
+	return events, nil
+}
