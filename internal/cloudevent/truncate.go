@@ -1,6 +1,7 @@
 package cloudevent
 
 import (
+	"reflect"
 	"strings"
 	"unicode/utf8"
 
@@ -11,48 +12,26 @@ import (
 // most bytes.
 func cutDown(ev *types.Event, most int) *types.Event {
 	small := *ev
-	cut := func(texts ...*string) {
-		for _, s := range texts {
-			*s = cutText(*s, most)
+	cutTexts(reflect.ValueOf(&small).Elem(), most)
+	return &small
+}
+
+// cutTexts shortens the texts in v to most bytes, also behind pointers, which point to
+// copies afterwards.
+func cutTexts(v reflect.Value, most int) {
+	switch {
+	case v.Kind() == reflect.String:
+		v.SetString(cutText(v.String(), most))
+	case v.Kind() == reflect.Pointer && !v.IsNil():
+		c := reflect.New(v.Type().Elem())
+		c.Elem().Set(v.Elem())
+		cutTexts(c.Elem(), most)
+		v.Set(c)
+	case v.Kind() == reflect.Struct && v.Type() != timeType:
+		for i := range v.NumField() {
+			cutTexts(v.Field(i), most)
 		}
 	}
-	cut(&small.UserName, &small.FullFormattedMessage, &small.ChangeTag)
-	if a := small.Datacenter; a != nil {
-		c := *a
-		cut(&c.Name, &c.Datacenter.Type, &c.Datacenter.Value)
-		small.Datacenter = &c
-	}
-	if a := small.ComputeResource; a != nil {
-		c := *a
-		cut(&c.Name, &c.ComputeResource.Type, &c.ComputeResource.Value)
-		small.ComputeResource = &c
-	}
-	if a := small.Host; a != nil {
-		c := *a
-		cut(&c.Name, &c.Host.Type, &c.Host.Value)
-		small.Host = &c
-	}
-	if a := small.Vm; a != nil {
-		c := *a
-		cut(&c.Name, &c.Vm.Type, &c.Vm.Value)
-		small.Vm = &c
-	}
-	if a := small.Ds; a != nil {
-		c := *a
-		cut(&c.Name, &c.Datastore.Type, &c.Datastore.Value)
-		small.Ds = &c
-	}
-	if a := small.Net; a != nil {
-		c := *a
-		cut(&c.Name, &c.Network.Type, &c.Network.Value)
-		small.Net = &c
-	}
-	if a := small.Dvs; a != nil {
-		c := *a
-		cut(&c.Name, &c.Dvs.Type, &c.Dvs.Value)
-		small.Dvs = &c
-	}
-	return &small
 }
 
 // cutText shortens s to most bytes, between characters, and shows that it did. It does
