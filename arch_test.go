@@ -20,6 +20,7 @@ var permitted = map[string][]string{
 	"internal/memlog":      {"vstream"},
 	"internal/logtest":     {"vstream", "github.com/google/go-cmp"},
 	"internal/spelling":    {},
+	"internal/metrics":     {"vstream", "github.com/prometheus/client_golang"},
 	"internal/httpapi":     {"vstream", "vstream/internal/spelling"},
 	"internal/cloudevent":  {"vstream", "github.com/vmware/govmomi/vim25"},
 	"internal/vcenter":     {"vstream", "vstream/internal/cloudevent", "github.com/vmware/govmomi"},
@@ -29,7 +30,7 @@ var permitted = map[string][]string{
 	"deploy/kubernetes":    {},
 	"cmd/vstream": {
 		"vstream", "vstream/internal/cloudevent", "vstream/internal/collector", "vstream/internal/httpapi",
-		"vstream/internal/memlog", "vstream/internal/simulator", "vstream/internal/spelling", "vstream/internal/vcenter",
+		"vstream/internal/memlog", "vstream/internal/metrics", "vstream/internal/simulator", "vstream/internal/spelling", "vstream/internal/vcenter",
 		"github.com/spf13/cobra", "github.com/dustin/go-humanize", "golang.org/x/sync/errgroup",
 		"go.yaml.in/yaml/v3",
 	},

@@ -272,6 +272,10 @@ func TestServeReadsASimulatorInAnotherProcess(t *testing.T) {
 		res.Body.Close()
 	}
 
+	if _, text := fetch(t, strings.TrimSuffix(api(serve), "/api/v1")+"/metrics"); !strings.Contains(text, "vstream_vcenter_up{vcenter=\"127-0-0-1-") {
+		t.Errorf("the metrics are %s", text)
+	}
+
 	lines := watch(t, api(serve)+"/events?watch=true")
 	serve.stop()
 	for lines.Scan() {

@@ -17,9 +17,11 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"vstream"
 	"vstream/internal/collector"
 	"vstream/internal/httpapi"
 	"vstream/internal/memlog"
+	"vstream/internal/metrics"
 	"vstream/internal/vcenter"
 )
 
@@ -150,6 +152,7 @@ func (c *config) serve(ctx context.Context, readings []reading, listener net.Lis
 		WatchMaxAge: c.watchMaxAge,
 		Logger:      logger,
 	}
+	var statuses []func() vstream.Status
 	group, ctx := errgroup.WithContext(ctx)
 	for _, r := range readings {
 		collect := &collector.Collector{
@@ -161,9 +164,11 @@ func (c *config) serve(ctx context.Context, readings []reading, listener net.Lis
 			AuditInterval: auditInterval,
 		}
 		api.VCenters = append(api.VCenters, httpapi.VCenter{Name: r.name, Log: r.log, Status: collect.Status})
+		statuses = append(statuses, collect.Status)
 		r.logger.Info("collecting", "url", r.url.String())
 		group.Go(func() error { return collect.Run(ctx) })
 	}
+	api.Metrics = metrics.Handler(statuses...)
 	group.Go(func() error { return api.Run(ctx) })
 	err := group.Wait()
 	logger.Info("stopped")

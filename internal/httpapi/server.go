@@ -42,7 +42,9 @@ type Server struct {
 	// WatchMaxAge is how long a watch lives at most. Each ends at its own random moment
 	// in the last fifth of it.
 	WatchMaxAge time.Duration
-	Logger      *slog.Logger
+	// Metrics answers at /metrics; nil serves none.
+	Metrics http.Handler
+	Logger  *slog.Logger
 }
 
 // Run serves until ctx is done. Then it ends all watches properly, waits shortly for
@@ -83,6 +85,12 @@ func (s *Server) handler(stopping context.Context) http.Handler {
 		"/{$}":             s.welcome,
 	} {
 		mux.Handle(path, s.resource(stopping, get))
+	}
+	if s.Metrics != nil {
+		mux.Handle("/metrics", s.resource(stopping, func(w http.ResponseWriter, r *http.Request) error {
+			s.Metrics.ServeHTTP(w, r)
+			return nil
+		}))
 	}
 	for path, get := range map[string]func(*VCenter, http.ResponseWriter, *http.Request) error{
 		"/range":       s.getRange,

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"net/url"
@@ -23,6 +24,7 @@ import (
 	"vstream"
 	"vstream/internal/simulator"
 	"vstream/internal/vcenter"
+	"vstream/internal/vcentertest"
 )
 
 // newVCenter starts a vCenter where only happens what the test does.
@@ -304,5 +306,88 @@ func TestNextEndsWithItsContext(t *testing.T) {
 	}
 	if err := source.Close(context.WithoutCancel(ctx)); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestLatestSpeaksAlsoWhenCollectorsAreSilent(t *testing.T) {
+	vc := vcentertest.New(t)
+	source := &vcenter.Source{URL: vc.URL(), SecretPath: vc.Secret(t), Insecure: true, Begin: time.Hour, Logger: slog.New(slog.DiscardHandler)}
+	ctx := patience(t)
+	if _, err := source.Open(ctx, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	defer source.Close(context.Background())
+	if _, _, ok, err := source.Latest(ctx); ok || err != nil {
+		t.Errorf("of an empty history it is %v, %v", ok, err)
+	}
+	_, last := vc.PostN(10)
+	vc.SetSilence(vcentertest.OpenEnded)
+	broken := vc.PostXML(func(key int32, created time.Time) string { // what govmomi panics on
+		return `<returnval xsi:type="VirtualDisk">` + vcentertest.Base(key, created) + `</returnval>`
+	})
+	key, created, ok, err := source.Latest(ctx)
+	if err != nil || !ok || key != broken || key != last+1 || time.Since(created) > time.Hour {
+		t.Errorf("latest is %d of %v, %v, %v, want %d", key, created, ok, err, broken)
+	}
+	if events, err := source.Next(ctx); err != nil || len(events) != 0 {
+		t.Errorf("the silent collector gives %d events, %v", len(events), err)
+	}
+	// What helps then: a span of time with an end.
+	n := 0
+	err = source.History(ctx, created.Add(-time.Minute), created, func(events []vstream.Event) error {
+		n += len(events)
+		return nil
+	})
+	if err != nil || n != 11 {
+		t.Errorf("the span gives %d events, %v, want 11", n, err)
+	}
+}
+
+// vcsim never sets EventManager.latestEvent, so there a new collector is asked.
+func TestLatestOfAVCenterThatDoesNotSayIt(t *testing.T) {
+	sim := newVCenter(t)
+	source := newSource(t, sim)
+	ctx := patience(t)
+	if _, err := source.Open(ctx, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	defer source.Close(context.Background())
+	past, err := source.Next(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, _, ok, err := source.Latest(ctx)
+	if want := past[len(past)-1].Offset.Key(); err != nil || !ok || key != want {
+		t.Errorf("latest is %d, %v, %v, want %d", key, ok, err, want)
+	}
+}
+
+func TestHistoryReadsPageByPageAndLeavesNothing(t *testing.T) {
+	vc := vcentertest.New(t)
+	source := &vcenter.Source{URL: vc.URL(), SecretPath: vc.Secret(t), Insecure: true, Begin: time.Hour, Logger: slog.New(slog.DiscardHandler)}
+	ctx := patience(t)
+	vc.PostN(2500)
+	if _, err := source.Open(ctx, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	before := vc.Collectors()
+	pages, n := 0, 0
+	err := source.History(ctx, time.Now().Add(-time.Hour), time.Now().Add(time.Hour), func(events []vstream.Event) error {
+		pages++
+		n += len(events)
+		return nil
+	})
+	if err != nil || n != 2500 || pages != 3 {
+		t.Errorf("%d events in %d pages, %v", n, pages, err)
+	}
+	stop := errors.New("enough")
+	if err := source.History(ctx, time.Now().Add(-time.Hour), time.Now(), func([]vstream.Event) error { return stop }); !errors.Is(err, stop) {
+		t.Errorf("stopped with %v", err)
+	}
+	if after := vc.Collectors(); after != before {
+		t.Errorf("%d collectors are left behind", after-before)
+	}
+	if err := source.Close(context.Background()); err != nil || vc.Sessions() != 0 || vc.Collectors() != 0 {
+		t.Errorf("closed with %v; %d sessions and %d collectors are left behind", err, vc.Sessions(), vc.Collectors())
 	}
 }
