@@ -22,6 +22,7 @@ func (c *Collector) auditDue() bool {
 // what the log lacks.
 func (c *Collector) audit(ctx context.Context) error {
 	now := time.Now()
+	c.audited = now // also when it fails: what is wrong now may be wrong for long
 	to := now.Add(c.Source.Seen().Skew - auditSettle)
 	from := c.auditTo
 	if from.IsZero() || to.Sub(from) > 10*c.AuditInterval {
@@ -44,7 +45,7 @@ func (c *Collector) audit(ctx context.Context) error {
 		return err
 	}
 	a.At = now
-	c.audited, c.auditTo = now, to
+	c.auditTo = to
 	c.report.audited(a)
 	return nil
 }
@@ -73,7 +74,13 @@ func Compare(ctx context.Context, h Historian, log vstream.Log, from, to time.Ti
 	}
 	return compare(ctx, h, log, from, to, first, func(ctx context.Context, events []vstream.Event) (int, error) {
 		missing, err := n.page(ctx, events)
-		return len(missing), err
+		count := 0
+		for i := range missing {
+			if missing[i].Offset >= first { // what is older, the log may have dropped
+				count++
+			}
+		}
+		return count, err
 	})
 }
 
@@ -133,6 +140,10 @@ func heldSince(ctx context.Context, log vstream.Log) (time.Time, vstream.Offset,
 		return time.Time{}, 0, err
 	}
 	events, err := reader.Next(ctx)
+	var expired *vstream.ExpiredError
+	if errors.As(err, &expired) { // overtaken by retention between the two calls
+		return time.Now(), expired.Earliest, nil
+	}
 	if err != nil || len(events) == 0 {
 		return time.Now(), 0, err
 	}

@@ -174,7 +174,7 @@ func (c *Collector) recognize(ctx context.Context) error {
 	newest, found := c.number.newest, false
 	err := c.Source.History(ctx, newest.Time.Add(-time.Second), newest.Time.Add(time.Second), func(events []vstream.Event) error {
 		for i := range events {
-			found = found || events[i].Offset.Key() == newest.Offset.Key() && events[i].SameAs(&newest)
+			found = found || events[i].Offset.Key() == newest.Offset.Key() && (newest.Class == "unknown" || events[i].SameAs(&newest))
 		}
 		return nil
 	})
@@ -202,6 +202,7 @@ func (c *Collector) append(ctx context.Context, events []vstream.Event) (int, er
 	}
 	fresh, err := c.number.page(ctx, events)
 	if err != nil {
+		c.forget()
 		return 0, fmt.Errorf("number %d events: %w", len(events), err)
 	}
 	if c.number.restarts != restarts {
@@ -211,15 +212,14 @@ func (c *Collector) append(ctx context.Context, events []vstream.Event) (int, er
 		return 0, nil
 	}
 	if err := c.Log.Append(ctx, fresh); err != nil {
-		// They are not in the log, so they must not count as known.
-		c.number = numbering{log: c.Log, restarts: c.number.restarts}
+		c.forget()
 		return 0, fmt.Errorf("append %d events: %w", len(fresh), err)
 	}
 	taken, late := 0, 0
 	for i := range fresh {
 		if fresh[i].Offset > newest {
 			taken++
-		} else if _, err := c.Log.Get(ctx, fresh[i].Offset); err == nil {
+		} else if held, err := c.Log.Get(ctx, fresh[i].Offset); err == nil && held.SameAs(&fresh[i]) {
 			// Late, then. One that the log has dropped, and told again, it does not take.
 			taken++
 			late++
@@ -227,4 +227,10 @@ func (c *Collector) append(ctx context.Context, events []vstream.Event) (int, er
 	}
 	c.report.appended(taken, late)
 	return taken, nil
+}
+
+// forget drops what was numbered: events that may not be in the log must not count as
+// known. The next open looks there again.
+func (c *Collector) forget() {
+	c.number = numbering{log: c.Log, restarts: c.number.restarts}
 }

@@ -467,6 +467,42 @@ func TestAnEventOfTheEpochBeforeThatComesLateKeepsIt(t *testing.T) {
 	})
 }
 
+// The events of a vCenter that has just started are not quite in the order of its clock.
+func TestAnEventOfANewEpochMayBeOlderThanItsFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{instance: "one"}
+		f.happen(1, 2, 3)
+		r := collect(t, f)
+		time.Sleep(time.Minute)
+		f.change(func() {
+			f.nextErrs = []error{errors.New("gone")}
+			f.history = []vstream.Event{
+				event(1, time.Now().Add(100*time.Millisecond)), event(2, time.Now()), event(3, time.Now().Add(time.Second)),
+			}
+		})
+		time.Sleep(time.Hour)
+		r.holds(1, 2, 3, epoch1+1, epoch1+2, epoch1+3)
+		r.stop()
+	})
+}
+
+func TestWhatWasToldBeforeTwoBackupsIsNotDoubled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{instance: "one"}
+		f.happen(1, 2, 3)
+		r := collect(t, f)
+		time.Sleep(10 * time.Second)
+		for range 2 {
+			f.change(func() { f.history, f.nextErrs = f.history[:2:2], []error{errors.New("gone")} })
+			f.happen(3)
+			time.Sleep(10 * time.Second)
+		}
+		time.Sleep(time.Hour)
+		r.holds(1, 2, 3, epoch1+3, epoch2+3)
+		r.stop()
+	})
+}
+
 func TestAGuessedKeyStartsNoEpoch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{}

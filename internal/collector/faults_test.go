@@ -151,6 +151,53 @@ func TestEventsThatCannotBeDecodedAreKeptAsTheyCame(t *testing.T) {
 	}
 }
 
+func TestAnEventAloneThatTellsNeitherKeyNorTimeIsKept(t *testing.T) {
+	r := newRig(t)
+	r.vc.PostN(3)
+	r.complete()
+	for _, broken := range []string{
+		`<returnval xsi:type="VmPoweredOnEvent"><key>many</key><createdTime>%s</createdTime></returnval>`,
+		`<returnval xsi:type="VmPoweredOnEvent"><key>%d</key><createdTime>yesterday</createdTime></returnval>`,
+	} {
+		key := r.vc.PostXML(func(key int32, created time.Time) string {
+			if strings.Contains(broken, "%d") {
+				return fmt.Sprintf(broken, key)
+			}
+			return fmt.Sprintf(broken, created.Format(time.RFC3339Nano))
+		})
+		r.until("there", func(vstream.Status) bool {
+			_, err := r.log.Get(t.Context(), vstream.Offset(key))
+			return err == nil
+		})
+		e, err := r.log.Get(t.Context(), vstream.Offset(key))
+		if err != nil || e.Class != "unknown" || time.Since(e.Time) > time.Hour {
+			t.Errorf("it became %s of %v, %v", e.JSON, e.Time, err)
+		}
+	}
+	r.vc.Restart()
+	r.vc.PostN(3)
+	r.until("complete", func(vstream.Status) bool { return count(t, r.log) == len(r.vc.Told()) })
+}
+
+func TestALoginThatIsBrokenOffIsMadeAnew(t *testing.T) {
+	vc := vcentertest.New(t)
+	source := &vcenter.Source{URL: vc.URL(), SecretPath: vc.Secret(t), Insecure: true, Begin: time.Hour, Logger: slog.New(slog.DiscardHandler)}
+	vc.PostN(3)
+	vc.Inject(vcentertest.Fault{Method: "RetrievePropertiesEx", Kind: vcentertest.Status503})
+	if _, err := source.Open(t.Context(), time.Time{}); err == nil {
+		t.Fatal("there was no fault")
+	}
+	if _, err := source.Open(t.Context(), time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	if events, err := source.Next(t.Context()); err != nil || len(events) != 3 {
+		t.Errorf("read %d events, %v", len(events), err)
+	}
+	if err := source.Close(t.Context()); err != nil || vc.Sessions() != 0 {
+		t.Errorf("closed with %v; %d sessions are left behind", err, vc.Sessions())
+	}
+}
+
 func TestCharactersThatXMLForbidsCostNoEvent(t *testing.T) {
 	r := newRig(t)
 	key := r.vc.PostXML(func(key int32, created time.Time) string {

@@ -103,6 +103,9 @@ func (n *numbering) page(ctx context.Context, events []vstream.Event) ([]vstream
 		}
 		moved := e.WithOffset(offset)
 		if !n.some || offset > n.newest.Offset {
+			if n.some && !e.Time.Before(n.newest.Time) {
+				n.forgotten = false // it goes on from there: the keys have not started over
+			}
 			n.keep(moved)
 			n.some = true
 		}
@@ -148,12 +151,21 @@ func (n *numbering) number(ctx context.Context, e *vstream.Event, page func(vstr
 
 	// What was told before the keys started over may be told again after it.
 	if n.epoch > 0 {
-		before := vstream.OffsetOf(n.epoch-1, key)
-		held, same, err := holds(before)
-		if err != nil || held && same {
-			return before, true, err
+		oldest := n.epoch
+		if r, ok := n.log.Range(); ok {
+			oldest = min(oldest, r.Earliest.Epoch())
 		}
-		if e.Time.Before(n.began) {
+		before := vstream.OffsetOf(n.epoch-1, key)
+		taken := false // by another event
+		for epoch := n.epoch; epoch > oldest; epoch-- {
+			o := vstream.OffsetOf(epoch-1, key)
+			held, same, err := holds(o)
+			if err != nil || held && same {
+				return o, true, err
+			}
+			taken = taken || held && o == before
+		}
+		if e.Time.Before(n.began) && !taken {
 			return before, false, nil // late, from the epoch before
 		}
 	}

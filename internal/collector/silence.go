@@ -17,8 +17,15 @@ type silence struct {
 	patience time.Duration // how long it may last; 0 means minSilence
 }
 
-// end is called when new events come.
-func (s *silence) end() { *s = silence{looked: s.looked} }
+// end is called when new events come, or there are none. Where something was done about a
+// silence and events come, that has helped, and the next one is not borne so long.
+func (s *silence) end() {
+	ended := silence{looked: s.looked, patience: s.patience}
+	if s.found {
+		ended.patience = 0
+	}
+	*s = ended
+}
 
 func (s *silence) due() bool { return time.Since(s.looked) >= lookInterval }
 

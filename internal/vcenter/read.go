@@ -10,6 +10,7 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 
 	"vstream"
+	"vstream/internal/cloudevent"
 )
 
 // pageSize is the most events that a vCenter gives in one answer.
@@ -40,7 +41,8 @@ func (s *Source) createCollector(ctx context.Context, from, to time.Time, page i
 	})
 	if err != nil {
 		if outOfPlaces(err) {
-			_ = s.logout(ctx) // ours are destroyed; the next try gets a session with places of its own
+			_ = s.release(ctx)
+			_ = s.logout(ctx) // the next try gets a session with places of its own
 		}
 		return types.ManagedObjectReference{}, fmt.Errorf("create an event collector: %w", err)
 	}
@@ -119,8 +121,9 @@ func (s *Source) newest(ctx context.Context, object types.ManagedObjectReference
 	return 0, time.Time{}, false, nil
 }
 
-// read takes a page from a collector; none when it is at its end.
-func (s *Source) read(ctx context.Context, collector types.ManagedObjectReference) ([]vstream.Event, error) {
+// read takes a page from a collector; none when it is at its end. What an event does not
+// tell of itself is guessed from the one before it, the first's from last, if there is one.
+func (s *Source) read(ctx context.Context, collector types.ManagedObjectReference, last vstream.Event) ([]vstream.Event, error) {
 	ctx, cancel := s.limited(ctx, 0)
 	defer cancel()
 	page := excerpt{name: "returnval"}
@@ -145,11 +148,11 @@ func (s *Source) read(ctx context.Context, collector types.ManagedObjectReferenc
 		}
 		if d.raw != nil {
 			unknown++
-			if d.noKey && !s.place(&d, events, page.elements[i+1:]) {
+			if d.noKey && !s.place(d.raw, last, page.elements[i+1:]) {
 				continue
 			}
-			if d.raw.Event.CreatedTime.IsZero() && len(events) > 0 {
-				d.raw.Event.CreatedTime = events[len(events)-1].Time // about then
+			if d.raw.Event.CreatedTime.IsZero() {
+				d.raw.Event.CreatedTime = s.about(last)
 			}
 			if e, err = s.encoder.EncodeRaw(d.raw); err != nil {
 				s.Logger.Error("event lost: it cannot be encoded", "key", d.raw.Event.Key, "error", err)
@@ -157,6 +160,7 @@ func (s *Source) read(ctx context.Context, collector types.ManagedObjectReferenc
 			}
 		}
 		events = append(events, e)
+		last = e
 	}
 	s.mu.Lock()
 	s.seen.LastPoll = time.Now()
@@ -165,21 +169,34 @@ func (s *Source) read(ctx context.Context, collector types.ManagedObjectReferenc
 	return events, nil
 }
 
-// place gives a key to an event whose own cannot be read: the one after that of its
-// predecessor, if its successor does not have it.
-func (s *Source) place(d *decoded, before []vstream.Event, after [][]byte) bool {
-	if len(before) == 0 {
-		s.Logger.Error("event lost: its key cannot be read", "type", d.raw.Type)
-		return false
-	}
-	d.raw.Event.Key = before[len(before)-1].Offset.Key() + 1
+// place gives a key to an event whose own cannot be read: the one after that of the event
+// before it, or else the one before that of the event after it, if it is free.
+func (s *Source) place(raw *cloudevent.Raw, before vstream.Event, after [][]byte) bool {
+	var next int32
+	followed := false
 	if len(after) > 0 {
-		if next, err := parseKey(member(after[0], "key")); err == nil && next == d.raw.Event.Key {
-			s.Logger.Error("event lost: its key cannot be read, and there is no room for it", "type", d.raw.Type, "before", next)
-			return false
-		}
+		key, err := parseKey(member(after[0], "key"))
+		next, followed = key, err == nil
 	}
-	return true
+	switch {
+	case before.JSON != nil && !(followed && next == before.Offset.Key()+1):
+		raw.Event.Key = before.Offset.Key() + 1
+		return true
+	case before.JSON == nil && followed:
+		raw.Event.Key = next - 1
+		return true
+	}
+	s.Logger.Error("event lost: its key cannot be read, and there is no room for it", "type", raw.Type)
+	return false
+}
+
+// about is when an event happened that does not tell: when the one before it did, or just
+// now.
+func (s *Source) about(before vstream.Event) time.Time {
+	if before.JSON != nil {
+		return before.Time
+	}
+	return time.Now().Add(s.Seen().Skew)
 }
 
 // tell lets the logger hear of each unknown type once, and of each event that cannot be

@@ -24,7 +24,7 @@ const (
 	defaultTimeout = 30 * time.Second
 	// closeTimeout is how long each step of cleaning up may take: the vCenter may be gone,
 	// and a stop must not wait for it.
-	closeTimeout = 500 * time.Millisecond
+	closeTimeout = 300 * time.Millisecond
 	// minWait and maxWait are how long a call waits for news before the source looks for
 	// itself. A wait that the vCenter forgets to end delays an event by no more.
 	minWait, maxWait = 1 * time.Second, 5 * time.Second
@@ -60,6 +60,7 @@ type Source struct {
 	reading types.ManagedObjectReference // the collector that Next reads
 	waking  types.ManagedObjectReference // a collector of one event, for news to wait for
 	news    types.ManagedObjectReference // the property collector that tells them
+	last    vstream.Event                // that Next returned; zero before
 	version string                       // of the news last seen
 	wait    time.Duration                // for the next news
 
@@ -84,7 +85,7 @@ func (s *Source) Open(ctx context.Context, since time.Time) (began time.Time, er
 	if s.began.IsZero() {
 		s.began = now.Add(-s.Begin)
 	}
-	if since.IsZero() {
+	if since.Year() < 1970 { // zero, or the time of an event that tells none
 		since = s.began
 	}
 	// A clock that was set back would otherwise hide what happens until it is there again.
@@ -101,7 +102,7 @@ func (s *Source) Open(ctx context.Context, since time.Time) (began time.Time, er
 	defer cancel()
 	// The collector that wakes is made first, and its version taken, so that nothing can
 	// happen between reading to the end and waiting that would not end the wait.
-	s.version, s.wait = "", minWait
+	s.version, s.wait, s.last = "", minWait, vstream.Event{}
 	if s.waking, err = s.createCollector(ctx, now, time.Time{}, 1); err != nil {
 		return time.Time{}, err
 	}
@@ -138,6 +139,7 @@ func (s *Source) resume(ctx context.Context) (time.Time, error) {
 	}
 	info, err := s.description(ctx)
 	if err != nil {
+		_ = s.logout(ctx) // a session without its encoder is none
 		return time.Time{}, err
 	}
 	about := s.client.ServiceContent.About
@@ -180,7 +182,10 @@ func (s *Source) now(ctx context.Context) (time.Time, error) {
 // even when the answer is lost.
 func (s *Source) Next(ctx context.Context) (events []vstream.Event, err error) {
 	defer guard(&err)
-	events, err = s.read(ctx, s.reading)
+	events, err = s.read(ctx, s.reading, s.last)
+	if len(events) > 0 {
+		s.last = events[len(events)-1]
+	}
 	if err != nil || len(events) > 0 {
 		s.wait = minWait
 		return events, err
@@ -204,14 +209,16 @@ func (s *Source) History(ctx context.Context, from, to time.Time, yield func([]v
 		return err
 	}
 	defer func() { _ = s.destroyCollector(ctx, collector) }()
+	var last vstream.Event
 	for {
-		events, err := s.read(ctx, collector)
+		events, err := s.read(ctx, collector, last)
 		if err != nil {
 			return err
 		}
 		if len(events) == 0 {
 			return nil
 		}
+		last = events[len(events)-1]
 		if err := yield(events); err != nil {
 			return err
 		}
