@@ -316,3 +316,23 @@ func count(t *testing.T, log vstream.Log) int {
 		n += len(events)
 	}
 }
+
+// What cannot be removed while the vCenter is out of reach is removed when it is back: its
+// session may have lived on.
+func TestNothingIsLeftInASessionThatOutlivesAnOutage(t *testing.T) {
+	r := newRig(t)
+	r.vc.PostN(1)
+	r.complete()
+	r.vc.Down()
+	r.until("failing", func(s vstream.Status) bool { return s.Reconnects > 1 })
+	r.vc.Up()
+	r.vc.PostN(1)
+	r.complete()
+	if n := r.vc.Logins(); n != 1 {
+		t.Errorf("%d logins, want the session of before", n)
+	}
+	r.stop()
+	if s, c := r.vc.Sessions(), r.vc.Collectors(); s != 0 || c != 0 {
+		t.Errorf("%d sessions and %d collectors are left behind", s, c)
+	}
+}

@@ -49,6 +49,9 @@ func TestSoak(t *testing.T) {
 	storm{seed: seed, until: time.Now().Add(*soakFor)}.run(t)
 }
 
+// stormRate is how many events happen in a storm, per second.
+const stormRate = 200
+
 // storm is a run of the test: so many rounds, or until a time.
 type storm struct {
 	seed   uint64
@@ -94,8 +97,11 @@ func (s storm) run(t *testing.T) {
 		}
 	}()
 
+	began, posted := time.Now(), 0
 	for round := 0; s.until.IsZero() && round < s.rounds || time.Now().Before(s.until); round++ {
-		vc.PostN(random.IntN(13)) // about 200 a second
+		due := int(time.Since(began).Seconds()*stormRate) - posted
+		vc.PostN(due)
+		posted += due
 		s.trouble(vc, random, rotate)
 		if round%50 == 25 {
 			calm(vc)

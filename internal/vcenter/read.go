@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/vmware/govmomi/vim25/methods"
@@ -26,6 +27,8 @@ func (s *Source) createCollector(ctx context.Context, from, to time.Time, page i
 			span.EndTime = &to
 		}
 	}
+	ctx, cancel := outliving(ctx)
+	defer cancel()
 	res, err := methods.CreateCollectorForEvents(ctx, s.client, &types.CreateCollectorForEvents{
 		This: *s.client.ServiceContent.EventManager,
 		Filter: types.EventFilterSpec{
@@ -46,28 +49,39 @@ func (s *Source) createCollector(ctx context.Context, from, to time.Time, page i
 		}
 		return types.ManagedObjectReference{}, fmt.Errorf("create an event collector: %w", err)
 	}
+	s.made = append(s.made, res.Returnval)
 	return res.Returnval, nil
 }
 
-func (s *Source) destroyCollector(ctx context.Context, collector types.ManagedObjectReference) error {
-	if collector.Value == "" || s.client == nil {
-		return nil
-	}
-	return brief(ctx, "destroy an event collector", func(ctx context.Context) error {
-		_, err := methods.DestroyCollector(ctx, s.client, &types.DestroyCollector{This: collector})
+// destroy removes what was made at the vCenter. A fault is an answer too: there is
+// nothing more to be done about it.
+func (s *Source) destroy(ctx context.Context, made types.ManagedObjectReference) error {
+	err := brief(ctx, "destroy "+made.Value, func(ctx context.Context) error {
+		if made.Type == "PropertyCollector" {
+			_, err := methods.DestroyPropertyCollector(ctx, s.client, &types.DestroyPropertyCollector{This: made})
+			return err
+		}
+		_, err := methods.DestroyCollector(ctx, s.client, &types.DestroyCollector{This: made})
 		return err
 	})
+	if err == nil || isFault(err) {
+		s.made = slices.DeleteFunc(s.made, func(m types.ManagedObjectReference) bool { return m == made })
+	}
+	return err
 }
 
 // subscribe asks to be told when the newest event changes.
 func (s *Source) subscribe(ctx context.Context) error {
-	created, err := methods.CreatePropertyCollector(ctx, s.client, &types.CreatePropertyCollector{
+	create, cancel := outliving(ctx)
+	defer cancel()
+	created, err := methods.CreatePropertyCollector(create, s.client, &types.CreatePropertyCollector{
 		This: s.client.ServiceContent.PropertyCollector,
 	})
 	if err != nil {
 		return fmt.Errorf("create a property collector: %w", err)
 	}
 	s.news = created.Returnval
+	s.made = append(s.made, s.news)
 	_, err = methods.CreateFilter(ctx, s.client, &types.CreateFilter{This: s.news, Spec: types.PropertyFilterSpec{
 		PropSet:   []types.PropertySpec{{Type: s.waking.Type, PathSet: []string{"latestPage"}}},
 		ObjectSet: []types.ObjectSpec{{Obj: s.waking}},

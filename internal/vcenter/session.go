@@ -36,6 +36,8 @@ func (s *Source) login(ctx context.Context) error {
 	s.user = user
 	ctx, cancel := s.limited(ctx, 0)
 	defer cancel()
+	ctx, cancel = outliving(ctx)
+	defer cancel()
 
 	wire := soap.NewClient(s.URL, s.Insecure)
 	wire.UserAgent = "vstream"
@@ -69,7 +71,7 @@ func (s *Source) logout(ctx context.Context) error {
 	}
 	err := brief(ctx, "log out", session.NewManager(s.client).Logout)
 	s.client.CloseIdleConnections()
-	s.client = nil
+	s.client, s.made = nil, nil // what was made goes with the session
 	return err
 }
 

@@ -56,13 +56,13 @@ type Source struct {
 	user    *url.Userinfo // it was made with
 	encoder *cloudevent.Encoder
 
-	// What there is at the vCenter within the session; an empty Value where there is none:
-	reading types.ManagedObjectReference // the collector that Next reads
-	waking  types.ManagedObjectReference // a collector of one event, for news to wait for
-	news    types.ManagedObjectReference // the property collector that tells them
-	last    vstream.Event                // that Next returned; zero before
-	version string                       // of the news last seen
-	wait    time.Duration                // for the next news
+	made    []types.ManagedObjectReference // at the vCenter, within the session, and not destroyed yet
+	reading types.ManagedObjectReference   // of these, the collector that Next reads
+	waking  types.ManagedObjectReference   // a collector of one event, for news to wait for
+	news    types.ManagedObjectReference   // the property collector that tells them
+	last    vstream.Event                  // that Next returned; zero before
+	version string                         // of the news last seen
+	wait    time.Duration                  // for the next news
 
 	mu   sync.Mutex
 	seen vstream.SourceStatus // under mu
@@ -208,7 +208,7 @@ func (s *Source) History(ctx context.Context, from, to time.Time, yield func([]v
 	if err != nil {
 		return err
 	}
-	defer func() { _ = s.destroyCollector(ctx, collector) }()
+	defer func() { _ = s.destroy(ctx, collector) }()
 	var last vstream.Event
 	for {
 		events, err := s.read(ctx, collector, last)
@@ -240,7 +240,7 @@ func (s *Source) Latest(ctx context.Context) (key int32, created time.Time, ok b
 	if err != nil {
 		return 0, time.Time{}, false, err
 	}
-	defer func() { _ = s.destroyCollector(ctx, collector) }()
+	defer func() { _ = s.destroy(ctx, collector) }()
 	return s.newest(ctx, collector, "latestPage")
 }
 
@@ -278,21 +278,15 @@ func (s *Source) Close(ctx context.Context) error {
 	return errors.Join(s.release(ctx), s.logout(ctx))
 }
 
-// release destroys what there is within the session.
+// release destroys what was made within the session. What cannot be destroyed now, since
+// the vCenter does not answer, is left to the next time.
 func (s *Source) release(ctx context.Context) error {
-	var errs []error
-	if s.client != nil {
-		errs = append(errs, s.destroyCollector(ctx, s.reading), s.destroyCollector(ctx, s.waking))
-		if s.news.Value != "" {
-			errs = append(errs, brief(ctx, "destroy the property collector", func(ctx context.Context) error {
-				_, err := methods.DestroyPropertyCollector(ctx, s.client, &types.DestroyPropertyCollector{This: s.news})
-				return err
-			}))
+	for s.client != nil && len(s.made) > 0 {
+		if err := s.destroy(ctx, s.made[0]); err != nil && !isFault(err) {
+			return err
 		}
 	}
-	none := types.ManagedObjectReference{}
-	s.reading, s.waking, s.news = none, none, none
-	return errors.Join(errs...)
+	return nil
 }
 
 // brief does a step of cleaning up, which must go on even when ctx is done, and may not
@@ -308,6 +302,19 @@ func brief(ctx context.Context, what string, do func(context.Context) error) err
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	return nil
+}
+
+// outliving returns a context that outlives ctx a little. A stop must not break off a call
+// that makes something at the vCenter: what is not known by name cannot be removed.
+func outliving(ctx context.Context) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		time.AfterFunc(closeTimeout, func() { cancel(context.Cause(ctx)) })
+	})
+	return longer, func() {
+		stop()
+		cancel(nil)
+	}
 }
 
 // outOfPlaces reports whether a session holds as many collectors as it may.
