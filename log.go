@@ -1,6 +1,9 @@
 package vstream
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Log is the event log of one vCenter: the contract of the whole program. One goroutine
 // appends; any number open, read and get at the same time.
@@ -42,7 +45,7 @@ type Reader interface {
 	Wait(ctx context.Context) error
 }
 
-// A Position says where a Reader starts: At, Newest or Oldest.
+// A Position says where a Reader starts: At, Newest, Oldest or Since.
 type Position interface{ position() }
 
 type (
@@ -53,8 +56,13 @@ type (
 	Newest int
 	// Oldest starts at the oldest event the log still holds.
 	Oldest struct{}
+	// Since starts at the first event, in log order, that happened at this time or later:
+	// at the oldest event when all did, at the tail when none did. A time finds a place, it
+	// does not select: events that came late may be older.
+	Since time.Time
 )
 
 func (At) position()     {}
 func (Newest) position() {}
 func (Oldest) position() {}
+func (Since) position()  {}

@@ -27,6 +27,7 @@ func Run(t *testing.T, open Maker) {
 		"ReadersGetWhatWasAppendedInOrder":            readersGetAll,
 		"AnOffsetInAGapMeansTheNextEvent":             gaps,
 		"NewestStartsSoManyEventsBeforeTheTail":       newest,
+		"ATimeFindsTheFirstEventOfItOrLater":          times,
 		"AnOffsetStillToComeIsWaitedFor":              future,
 		"OffsetsAlreadyHeldAreSkipped":                repeats,
 		"LateEventsAreDeliveredWhereTheyCame":         late,
@@ -139,6 +140,26 @@ func future(t *testing.T, open Maker) {
 	want(t, rest(t, r), []vstream.Offset{6, 7})
 	mustAppend(t, log, Events(8)...)
 	want(t, rest(t, r), []vstream.Offset{8})
+}
+
+func times(t *testing.T, open Maker) {
+	log := open(t, plenty)
+	at := func(second int64) vstream.Since { return vstream.Since(time.Unix(second, 0)) }
+	want(t, rest(t, mustOpen(t, log, at(1))), nil)
+	mustAppend(t, log, Events(10, 20, 30, 25, 40)...) // of the times of their offsets
+	for second, w := range map[int64][]vstream.Offset{
+		0: {10, 20, 30, 25, 40}, 10: {10, 20, 30, 25, 40}, 11: {20, 30, 25, 40}, 25: {30, 25, 40}, 31: {40}, 41: nil,
+	} {
+		want(t, rest(t, mustOpen(t, log, at(second))), w)
+	}
+	tail := mustOpen(t, log, at(1000))
+	mustAppend(t, log, Events(50)...)
+	want(t, rest(t, tail), []vstream.Offset{50})
+
+	short := open(t, 10)
+	mustAppend(t, short, Events(offsets(1, 40)...)...)
+	want(t, rest(t, mustOpen(t, short, at(5))), offsets(31, 40))
+	want(t, rest(t, mustOpen(t, short, at(35))), offsets(35, 40))
 }
 
 func repeats(t *testing.T, open Maker) {

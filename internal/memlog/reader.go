@@ -6,41 +6,49 @@ import (
 	"vstream"
 )
 
-// reader is a position in a Log: a sequence number, so that it stays exact while offsets
-// are sparse and events come late.
+// reader is a position in a Log: a number, so that it stays exact while offsets are sparse
+// and events come late.
 type reader struct {
 	log    *Log
-	seq    uint64
+	number uint64
 	wanted vstream.Offset // the offset it would read next, for its ExpiredError
 	future bool           // wanted is still to come: pass over all before it
+}
+
+// readerAt returns a reader from the event with this number on. Called under mu.
+func (l *Log) readerAt(number uint64) *reader {
+	wanted := l.window.Peak().Offset + 1
+	if number < l.window.Next() {
+		wanted = l.window.Event(number).Offset
+	}
+	return &reader{log: l, number: number, wanted: wanted}
 }
 
 func (r *reader) Next(context.Context) ([]vstream.Event, error) {
 	l := r.log
 	l.mu.RLock()
 	defer l.mu.RUnlock()
+	w := l.window
 	if r.future {
-		if l.peak < r.wanted {
-			r.seq = l.next
+		if w.Peak().Offset < r.wanted {
+			r.number = w.Next()
 			return nil, nil
 		}
 		r.future = false
-		r.seq = l.search(r.wanted)
+		r.number = w.Seek(r.wanted)
 		if r.wanted <= l.dropped {
-			r.seq = 0 // its event came and went
+			r.number = 0 // its event came and went
 		}
 	}
-	if r.seq == l.next {
+	if r.number == w.Next() {
 		return nil, nil
 	}
-	if r.seq < l.first {
+	if r.number < w.First() {
 		held, _ := l.rangeLocked()
 		return nil, &vstream.ExpiredError{Requested: r.wanted, Earliest: held.Earliest, Latest: held.Latest}
 	}
-	c := l.chunks[l.chunkOf(r.seq)]
-	end := len(c.events)
-	events := c.events[r.seq-c.base : end : end]
-	r.seq = c.base + uint64(end)
+	events := w.From(r.number)
+	r.number += uint64(len(events))
 	r.wanted = events[len(events)-1].Offset + 1
 	return events, nil
 }
@@ -48,7 +56,7 @@ func (r *reader) Next(context.Context) ([]vstream.Event, error) {
 func (r *reader) Wait(ctx context.Context) error {
 	l := r.log
 	l.mu.RLock()
-	behind, grown := r.seq != l.next, l.grown
+	behind, grown := r.number != l.window.Next(), l.window.Grown()
 	l.mu.RUnlock()
 	if behind {
 		return nil
