@@ -38,3 +38,14 @@ func (e *NotFoundError) Error() string {
 // ErrCredentials says that a vCenter refuses the user name or the password. Trying again
 // soon makes it worse: accounts get locked.
 var ErrCredentials = errors.New("the vCenter refuses the credentials")
+
+// UnavailableError says that what a reader wanted cannot be had now: the log is not open
+// yet, or the part of it that is not in memory cannot be reached. Trying again helps.
+type UnavailableError struct{ Err error }
+
+func (e *UnavailableError) Error() string {
+	return fmt.Sprintf("the log cannot be read now: %v", e.Err)
+}
+
+// Unwrap returns the reason.
+func (e *UnavailableError) Unwrap() error { return e.Err }

@@ -149,8 +149,9 @@ func (n *numbering) number(ctx context.Context, e *vstream.Event, page func(vstr
 		return false, false, err
 	}
 
-	// What was told before the keys started over may be told again after it.
-	if n.epoch > 0 {
+	// What was told before the keys started over may be told again after it, but not what
+	// happened long after.
+	if n.epoch > 0 && (n.began.IsZero() || !e.Time.After(n.began.Add(overlap))) {
 		oldest := n.epoch
 		if r, ok := n.log.Range(); ok {
 			oldest = min(oldest, r.Earliest.Epoch())

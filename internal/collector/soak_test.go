@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -97,21 +98,26 @@ func (s storm) run(t *testing.T) {
 		}
 	}()
 
-	began, posted := time.Now(), 0
+	check := newChecker(t, log)
+	began, posted := time.Now(), 0 // time that goes into checking does not count
+	verify := func() {
+		paused := time.Now()
+		calm(vc)
+		check.complete(t, vc)
+		began = began.Add(time.Since(paused))
+	}
 	for round := 0; s.until.IsZero() && round < s.rounds || time.Now().Before(s.until); round++ {
 		due := int(time.Since(began).Seconds()*stormRate) - posted
 		vc.PostN(due)
 		posted += due
 		s.trouble(vc, random, rotate)
 		if round%50 == 25 {
-			calm(vc)
-			complete(t, vc, log)
+			verify()
 			rebirth(vc, random)
 		}
 		time.Sleep(time.Duration(random.IntN(60)) * time.Millisecond)
 		if !s.until.IsZero() && round%1000 == 999 {
-			calm(vc)
-			complete(t, vc, log)
+			verify()
 			var m runtime.MemStats
 			runtime.GC()
 			runtime.ReadMemStats(&m)
@@ -119,9 +125,7 @@ func (s storm) run(t *testing.T) {
 				runtime.NumGoroutine(), m.HeapAlloc>>20, vc.Logins(), c.Status().State)
 		}
 	}
-	calm(vc)
-	complete(t, vc, log)
-
+	verify()
 	cancel()
 	<-done
 	if n := vc.Sessions(); n != 0 {
@@ -228,48 +232,73 @@ func crafted(random *rand.Rand, key int32, created time.Time) string {
 // nothing else, nothing twice, and all in order.
 func complete(t *testing.T, vc *vcentertest.VCenter, log vstream.Log) {
 	t.Helper()
+	newChecker(t, log).complete(t, vc)
+}
+
+// A checker compares a log with what a vCenter told. It looks at each event once, however
+// often it is asked.
+type checker struct {
+	reader vstream.Reader
+	got    map[vstream.Offset]time.Time
+}
+
+func newChecker(t *testing.T, log vstream.Log) *checker {
+	t.Helper()
+	reader, err := log.Open(t.Context(), vstream.Oldest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &checker{reader, map[vstream.Offset]time.Time{}}
+}
+
+func (c *checker) complete(t *testing.T, vc *vcentertest.VCenter) {
+	t.Helper()
 	want := map[vstream.Offset]vcentertest.Event{}
 	for _, e := range vc.Told() {
 		want[vstream.OffsetOf(uint32(e.Epoch), e.Key)] = e
 	}
-	var got map[vstream.Offset]bool
-	deadline := time.Now().Add(time.Minute)
+	for deadline := time.Now().Add(time.Minute); len(c.got) < len(want); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			var missing []vstream.Offset
+			for o := range want {
+				if _, ok := c.got[o]; !ok {
+					missing = append(missing, o)
+				}
+			}
+			slices.Sort(missing)
+			t.Fatalf("the log holds %d of %d events; the first it lacks is %d of %v, the last %d of %v", len(c.got), len(want),
+				missing[0], want[missing[0]].Created, missing[len(missing)-1], want[missing[len(missing)-1]].Created)
+		}
+		c.read(t)
+	}
+	for o, at := range c.got {
+		told, ok := want[o]
+		if !ok {
+			t.Fatalf("event %d of %v was never told", o, at)
+		}
+		if !at.Equal(told.Created) {
+			t.Fatalf("event %d is of %v, want %v", o, at, told.Created)
+		}
+	}
+}
+
+func (c *checker) read(t *testing.T) {
+	t.Helper()
 	for {
-		got = map[vstream.Offset]bool{}
-		reader, err := log.Open(t.Context(), vstream.Oldest{})
+		events, err := c.reader.Next(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		for {
-			events, err := reader.Next(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			if len(events) == 0 {
-				break
-			}
-			for i := range events {
-				o := events[i].Offset
-				if got[o] {
-					t.Fatalf("event %d is there twice", o)
-				}
-				got[o] = true
-				told, ok := want[o]
-				if !ok {
-					t.Fatalf("event %d, %s, was never told", o, events[i].JSON)
-				}
-				if !events[i].Time.Equal(told.Created) {
-					t.Fatalf("event %d is of %v, want %v", o, events[i].Time, told.Created)
-				}
-			}
-		}
-		if len(got) == len(want) {
+		if len(events) == 0 {
 			return
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("the log holds %d of %d events", len(got), len(want))
+		for i := range events {
+			o := events[i].Offset
+			if _, ok := c.got[o]; ok {
+				t.Fatalf("event %d is there twice", o)
+			}
+			c.got[o] = events[i].Time
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
 }
 

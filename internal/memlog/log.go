@@ -3,6 +3,7 @@ package memlog
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -15,7 +16,10 @@ type Log struct {
 	window  *Window                   // under mu
 	dropped vstream.Offset            // under mu; highest offset ever dropped, -1 before
 	late    map[vstream.Offset]uint64 // under mu; numbers of the late events held
+	lowest  vstream.Offset            // under mu; of the late events above dropped, noLate without
 }
+
+const noLate = math.MaxInt64
 
 // New returns an empty log that keeps at most maxRecords events of together at most
 // maxBytes bytes, and always the newest one. Both must be positive.
@@ -27,6 +31,7 @@ func New(maxRecords int, maxBytes int64) *Log {
 		window:  NewWindow(maxRecords, maxBytes, 0, NoPeak),
 		dropped: -1,
 		late:    map[vstream.Offset]uint64{},
+		lowest:  noLate,
 	}
 }
 
@@ -46,6 +51,7 @@ func (l *Log) Append(_ context.Context, events []vstream.Event) error {
 		}
 		if e.Offset < w.Peak().Offset {
 			l.late[e.Offset] = w.Next()
+			l.lowest = min(l.lowest, e.Offset)
 		}
 		w.Add(e, l.drop)
 	}
@@ -60,6 +66,15 @@ func (l *Log) drop(number uint64, e *vstream.Event) {
 	l.dropped = max(l.dropped, e.Offset)
 	if l.late[e.Offset] == number {
 		delete(l.late, e.Offset)
+	}
+	if l.lowest > l.dropped {
+		return
+	}
+	l.lowest = noLate
+	for o := range l.late {
+		if o > l.dropped {
+			l.lowest = min(l.lowest, o)
+		}
 	}
 }
 
@@ -83,12 +98,7 @@ func (l *Log) rangeLocked() (vstream.Range, bool) {
 	if number := w.Seek(l.dropped + 1); number < w.Next() {
 		earliest = w.Event(number).Offset
 	}
-	for o := range l.late {
-		if o > l.dropped {
-			earliest = min(earliest, o)
-		}
-	}
-	return vstream.Range{Earliest: earliest, Latest: latest}, true
+	return vstream.Range{Earliest: min(earliest, l.lowest), Latest: latest}, true
 }
 
 // Get implements [vstream.Log].

@@ -41,12 +41,12 @@ type Window struct {
 	maxRecords int
 	maxBytes   int64
 
-	chunks []*chunk // oldest first, none empty
-	first  uint64   // number of the oldest event held
-	next   uint64   // number the next event gets
-	bytes  int64    // sum of Size over the events held
-	base   Peak     // of the log up to the oldest event held, without it
-	peak   Peak     // of the whole log
+	chunks []*chunk      // oldest first, none empty
+	first  uint64        // number of the oldest event held
+	next   uint64        // number the next event gets
+	bytes  int64         // sum of Size over the events held
+	base   Peak          // of the log up to the oldest event held, without it
+	peak   Peak          // of the whole log
 	grown  chan struct{} // closed and replaced by Wake
 }
 
