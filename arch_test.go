@@ -16,10 +16,14 @@ import (
 // down only, and a third-party system appears in one package only. A new package is a
 // line here.
 var permitted = map[string][]string{
-	".":                    {},
-	"internal/memlog":      {"vstream"},
-	"internal/logtest":     {"vstream", "github.com/google/go-cmp"},
-	"internal/spelling":    {},
+	".":                 {},
+	"internal/memlog":   {"vstream"},
+	"internal/logtest":  {"vstream", "github.com/google/go-cmp"},
+	"internal/spelling": {},
+	"internal/natslog": {
+		"vstream", "vstream/internal/memlog", "github.com/nats-io", "github.com/synadia-io/orbit.go",
+		"github.com/gofrs/flock", "github.com/cenkalti/backoff", "golang.org/x/sync/errgroup",
+	},
 	"internal/metrics":     {"vstream", "github.com/prometheus/client_golang"},
 	"internal/httpapi":     {"vstream", "vstream/internal/spelling"},
 	"internal/cloudevent":  {"vstream", "github.com/vmware/govmomi/vim25"},
@@ -30,7 +34,7 @@ var permitted = map[string][]string{
 	"deploy/kubernetes":    {},
 	"cmd/vstream": {
 		"vstream", "vstream/internal/cloudevent", "vstream/internal/collector", "vstream/internal/httpapi",
-		"vstream/internal/memlog", "vstream/internal/metrics", "vstream/internal/simulator", "vstream/internal/spelling", "vstream/internal/vcenter",
+		"vstream/internal/memlog", "vstream/internal/metrics", "vstream/internal/natslog", "vstream/internal/simulator", "vstream/internal/spelling", "vstream/internal/vcenter",
 		"github.com/spf13/cobra", "github.com/dustin/go-humanize", "golang.org/x/sync/errgroup",
 		"go.yaml.in/yaml/v3",
 	},

@@ -22,6 +22,9 @@ type Log interface {
 	// Range returns what the log holds; ok is false while it has never held anything.
 	Range() (r Range, ok bool)
 
+	// Usage returns how much the log holds, and may hold.
+	Usage() Usage
+
 	// Get returns the event at exactly this offset, an *ExpiredError if the offset is
 	// older than the log, or else a *NotFoundError.
 	Get(ctx context.Context, offset Offset) (Event, error)
@@ -29,6 +32,14 @@ type Log interface {
 	// Open returns a Reader that starts at p. It fails with an *ExpiredError when p is
 	// an offset older than the log; an offset still to come is waited for.
 	Open(ctx context.Context, p Position) (Reader, error)
+}
+
+// Usage is how much a log holds, and may hold. What it may hold is 0 where that is not
+// limited.
+type Usage struct {
+	Events, MaxEvents int64
+	Bytes, MaxBytes   int64         // as the log counts them: in memory, or in its store
+	MaxAge            time.Duration // how long an event is kept
 }
 
 // A Reader is a position in a log. It holds nothing but that position: the log is the

@@ -23,6 +23,7 @@ const (
 	Silent     State = "silent"     // the vCenter has events that it does not give us
 	Failing    State = "failing"    // trying again after an error
 	Refused    State = "refused"    // the vCenter does not accept the credentials
+	Standby    State = "standby"    // another replica collects
 )
 
 // Status is how collecting from one vCenter goes.
@@ -31,6 +32,8 @@ type Status struct {
 	URL   string
 	State State
 	Since time.Time // when State began
+	// CollectedBy is the replica that collects, where several may; empty if none does now.
+	CollectedBy string
 	SourceStatus
 	LastEvent   time.Time     // time of the newest event held, by the vCenter's clock; zero before
 	Lag         time.Duration // from the newest event until it could be read; by the vCenter's clock

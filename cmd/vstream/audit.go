@@ -55,7 +55,7 @@ func auditCommand() *cobra.Command {
 			if c.vcenters[0].url == nil {
 				return errNoVCenter
 			}
-			readings := c.readings(newLogger(io.Discard, false))
+			readings := c.readings(nil, newLogger(io.Discard, false))
 			if err := checkFiles(readings); err != nil {
 				return err
 			}

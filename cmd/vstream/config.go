@@ -25,7 +25,10 @@ type config struct {
 	vcenters    []vcenterConfig
 	recordBytes int64
 	segment     int
-	logBytes    int64
+	logDir      string
+	nats        natsConfig
+	retention   time.Duration
+	logBytes    int64 // 0 is the default of the kind of log
 	watchMaxAge time.Duration
 	port        int
 	debug       bool
@@ -45,6 +48,14 @@ type vcenterConfig struct {
 	typePrefix string
 
 	labels labels
+}
+
+// natsConfig is where an external NATS is.
+type natsConfig struct {
+	url         string
+	credentials string
+	caFile      string
+	replicas    int
 }
 
 // labels is how each setting is called where it was set, by its environment variable:
@@ -81,8 +92,14 @@ func (v *vcenterConfig) settings() []setting {
 // settings is what holds for the whole process, or for each vCenter alike.
 func (c *config) settings() []setting {
 	return []setting{
-		{"LOG_MAX_SEGMENT_SIZE", "log.segmentSize", "1000", "half of how many events the log of a vCenter keeps", to(&c.segment, parseCount)},
-		{"LOG_MAX_BYTES", "log.maxBytes", "256MiB", "how much memory the events in the log of a vCenter may take", to(&c.logBytes, parseSize)},
+		{"LOG_DIR", "log.dir", "", "directory to keep the logs in; without it and NATS_URL they are in memory and end with the process", to(&c.logDir, anyText)},
+		{"NATS_URL", "log.natsURL", "", "servers of a NATS cluster with JetStream to keep the logs in, with commas between, as nats://nats:4222", to(&c.nats.url, parseNATSURL)},
+		{"NATS_CREDENTIALS_FILE", "log.natsCredentialsFile", "", "file with the credentials for NATS", to(&c.nats.credentials, anyText)},
+		{"NATS_CA_FILE", "log.natsCAFile", "", "PEM file of the authorities to trust for NATS instead of the system's", to(&c.nats.caFile, anyText)},
+		{"LOG_REPLICAS", "log.replicas", "", "copies of each log in the NATS cluster, 1 to 5; three by default, if it has as many servers", to(&c.nats.replicas, parseReplicas)},
+		{"LOG_RETENTION", "log.retention", "7d", "how long an event is kept, in LOG_DIR or NATS; 0 for ever", to(&c.retention, parseDuration)},
+		{"LOG_MAX_BYTES", "log.maxBytes", "", "how much the events of a vCenter may take: in memory, by default 256MiB; in LOG_DIR or NATS, by default 2GiB", to(&c.logBytes, parseSize)},
+		{"LOG_MAX_SEGMENT_SIZE", "log.segmentSize", "1000", "half of how many events of a vCenter are in memory; without LOG_DIR and NATS_URL, that is the log", to(&c.segment, parseCount)},
 		{"LOG_MAX_RECORD_SIZE_BYTES", "log.maxRecordSizeBytes", "524288", "largest event; a larger one loses its details and is marked truncated", to(&c.recordBytes, parseSize)},
 		{"WATCH_MAX_AGE", "watchMaxAge", "30m", "how long a watch lives before its client has to come again", to(&c.watchMaxAge, parseAge)},
 		{"PORT", "port", "8080", "TCP port to serve on", to(&c.port, parsePort)},
@@ -117,6 +134,9 @@ func readConfig(getenv func(string) string, path string) (config, error) {
 	if err != nil {
 		return config{}, err
 	}
+	if err := c.checkLog(); err != nil {
+		return config{}, err
+	}
 	if len(file.vcenters) == 0 {
 		v, err := readVCenter(fromEnv)
 		if err != nil {
@@ -146,6 +166,19 @@ func readConfig(getenv func(string) string, path string) (config, error) {
 		c.vcenters = append(c.vcenters, v)
 	}
 	return c, nil
+}
+
+// checkLog finds settings of the log that do not go together.
+func (c *config) checkLog() error {
+	if c.logDir != "" && c.nats.url != "" {
+		return fmt.Errorf("%s and %s both say where to keep the logs; set only one of them", c.labels["LOG_DIR"], c.labels["NATS_URL"])
+	}
+	for env, set := range map[string]bool{"NATS_CREDENTIALS_FILE": c.nats.credentials != "", "NATS_CA_FILE": c.nats.caFile != "", "LOG_REPLICAS": c.nats.replicas != 0} {
+		if set && c.nats.url == "" {
+			return fmt.Errorf("%s is for logs in NATS, but NATS_URL is not set", c.labels[env])
+		}
+	}
+	return nil
 }
 
 // readVCenter reads the settings of one vCenter.
@@ -215,7 +248,7 @@ func strangers(environ []string) []string {
 	for _, s := range slices.Concat(new(vcenterConfig).settings(), new(config).settings()) {
 		known = append(known, s.env)
 	}
-	ours := regexp.MustCompile(`^(VCENTER|LOG|WATCH|VSTREAM)_`)
+	ours := regexp.MustCompile(`^(VCENTER|LOG|WATCH|VSTREAM|NATS)_`)
 	service := regexp.MustCompile(`_SERVICE_(HOST|PORT)|_PORT_\d+_(TCP|UDP|SCTP)|_PORT=(tcp|udp|sctp)://`)
 	var found []string
 	for _, entry := range environ {
@@ -296,6 +329,26 @@ func parsePort(s string) (int, error) {
 	return n, nil
 }
 
+func parseReplicas(s string) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 || n > 5 {
+		return 0, fmt.Errorf("%q is not a number from 1 to 5", s)
+	}
+	return n, nil
+}
+
+// parseNATSURL checks addresses of NATS servers. It does not repeat them in its errors, for
+// they may hold a password.
+func parseNATSURL(s string) (string, error) {
+	for address := range strings.SplitSeq(s, ",") {
+		u, err := url.Parse(strings.TrimSpace(address))
+		if err != nil || u.Host == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) {
+			return "", errors.New("it is not an address of a NATS server, as nats://nats.example.com:4222 or tls://…")
+		}
+	}
+	return s, nil
+}
+
 // parseSize reads a number of bytes, plain or with a unit: 524288, 512KiB, 2GB.
 func parseSize(s string) (int64, error) {
 	n, err := humanize.ParseBytes(s)
@@ -305,8 +358,18 @@ func parseSize(s string) (int64, error) {
 	return int64(n), nil
 }
 
+// parseDuration reads a length of time as Go writes it, and days before it: 5m, 1d12h.
 func parseDuration(s string) (time.Duration, error) {
-	d, err := time.ParseDuration(s)
+	rest, days := s, time.Duration(0)
+	if m := regexp.MustCompile(`^(\d{1,5})d`).FindStringSubmatch(s); m != nil {
+		n, _ := strconv.Atoi(m[1])
+		days = time.Duration(n) * 24 * time.Hour
+		if rest = s[len(m[0]):]; rest == "" {
+			rest = "0s"
+		}
+	}
+	d, err := time.ParseDuration(rest)
+	d += days
 	switch {
 	case err == nil && d < 0:
 		return 0, fmt.Errorf("%q is negative; a length of time is written 5m or 1h30m", s)
@@ -314,10 +377,8 @@ func parseDuration(s string) (time.Duration, error) {
 		return d, nil
 	case regexp.MustCompile(`^[+-]?([0-9.]+(ns|us|µs|ms|s|m|h))+$`).MatchString(s):
 		return 0, fmt.Errorf("%q is too long; the longest are some 290 years", s)
-	case regexp.MustCompile(`^[0-9.]+d`).MatchString(s):
-		return 0, fmt.Errorf("%q is not a length of time; days are written in hours, 24h for one", s)
 	default:
-		return 0, fmt.Errorf("%q is not a length of time; write for example 5m or 1h30m", s)
+		return 0, fmt.Errorf("%q is not a length of time; write for example 5m, 1h30m or 7d", s)
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ import (
 	"vstream/internal/httpapi"
 	"vstream/internal/memlog"
 	"vstream/internal/metrics"
+	"vstream/internal/natslog"
 	"vstream/internal/vcenter"
 )
 
@@ -47,7 +49,8 @@ func serveCommand() *cobra.Command {
 			if names := strangers(os.Environ()); len(names) > 0 {
 				logger.Warn("the environment holds variables that are no settings; they are ignored", "variables", strings.Join(names, ", "))
 			}
-			readings := c.readings(logger)
+			engine := c.engine(logger)
+			readings := c.readings(engine, logger)
 			if err := checkFiles(readings); err != nil {
 				return err
 			}
@@ -56,7 +59,7 @@ func serveCommand() *cobra.Command {
 				return fmt.Errorf("%s: %w", c.labels["PORT"], err)
 			}
 			logger.Info("serving", "version", versionText(), "address", listener.Addr().String())
-			return c.serve(cmd.Context(), readings, listener, logger)
+			return c.serve(cmd.Context(), engine, readings, listener, logger)
 		},
 	}
 	cmd.Flags().StringVar(&file, "config", "", "YAML file with the configuration")
@@ -70,13 +73,44 @@ const auditInterval = 5 * time.Minute
 type reading struct {
 	vcenterConfig
 	source *vcenter.Source
-	log    *memlog.Log
+	log    vstream.Log
 	logger *slog.Logger
 }
 
-// readings makes one for each vCenter, with an empty log of the configured size: two
-// segments, as documented.
-func (c *config) readings(logger *slog.Logger) []reading {
+// Sizes of logs that are not configured.
+const (
+	memoryBytes = 256 << 20
+	storeBytes  = 2 << 30
+)
+
+// engine returns what keeps the logs beyond the process, or nil where that is not
+// configured.
+func (c *config) engine(logger *slog.Logger) *natslog.Engine {
+	if c.logDir == "" && c.nats.url == "" {
+		return nil
+	}
+	var names []string
+	for _, v := range c.vcenters {
+		names = append(names, v.name)
+	}
+	return natslog.New(natslog.Config{
+		Dir:           c.logDir,
+		URL:           c.nats.url,
+		Credentials:   c.nats.credentials,
+		CAFile:        c.nats.caFile,
+		Replicas:      c.nats.replicas,
+		Retention:     c.retention,
+		MaxBytes:      cmp.Or(c.logBytes, storeBytes),
+		MaxRecord:     c.recordBytes,
+		WindowRecords: 2 * c.segment,
+		WindowBytes:   memoryBytes,
+		Logger:        logger,
+	}, names...)
+}
+
+// readings makes one for each vCenter, with the log that engine keeps, or one in memory of
+// the documented size, two segments.
+func (c *config) readings(engine *natslog.Engine, logger *slog.Logger) []reading {
 	all := make([]reading, len(c.vcenters))
 	for i, v := range c.vcenters {
 		logger := logger.With("vcenter", v.name)
@@ -93,8 +127,12 @@ func (c *config) readings(logger *slog.Logger) []reading {
 				MaxBytes:   int(c.recordBytes),
 				Logger:     logger,
 			},
-			log:    memlog.New(2*c.segment, c.logBytes),
 			logger: logger,
+		}
+		if engine != nil {
+			all[i].log = engine.Log(v.name)
+		} else {
+			all[i].log = memlog.New(2*c.segment, cmp.Or(c.logBytes, memoryBytes))
 		}
 	}
 	return all
@@ -145,8 +183,9 @@ func secretAdvice(err error) string {
 //
 //	vCenter ──▶ source ──▶ collector ──▶ log ──▶ httpapi ──▶ clients
 //	 vCenter ──▶ source ──▶ collector ──▶ log ──┘
-//	  …
-func (c *config) serve(ctx context.Context, readings []reading, listener net.Listener, logger *slog.Logger) error {
+//	  …                                     ▲
+//	                                      engine, unless the logs are in memory
+func (c *config) serve(ctx context.Context, engine *natslog.Engine, readings []reading, listener net.Listener, logger *slog.Logger) error {
 	api := &httpapi.Server{
 		Listener:    listener,
 		WatchMaxAge: c.watchMaxAge,
@@ -154,6 +193,28 @@ func (c *config) serve(ctx context.Context, readings []reading, listener net.Lis
 	}
 	var statuses []func() vstream.Status
 	group, ctx := errgroup.WithContext(ctx)
+	if engine != nil {
+		// It outlives the others, who have something to write to the end.
+		keep, stop := context.WithCancel(context.WithoutCancel(ctx))
+		kept := make(chan error, 1)
+		go func() { kept <- engine.Run(keep) }()
+		defer func() {
+			stop()
+			if err := <-kept; err != nil {
+				logger.Warn("logs not closed properly", "error", err)
+			}
+		}()
+		group.Go(func() error {
+			select {
+			case <-ctx.Done():
+				return nil
+			case err := <-kept:
+				kept <- nil
+				return fmt.Errorf("%s: %w", c.labels[c.logSetting()], err)
+			}
+		})
+		api.Ready = engine.Ready
+	}
 	for _, r := range readings {
 		collect := &collector.Collector{
 			Name:          r.name,
@@ -163,16 +224,41 @@ func (c *config) serve(ctx context.Context, readings []reading, listener net.Lis
 			Logger:        r.logger,
 			AuditInterval: auditInterval,
 		}
-		api.VCenters = append(api.VCenters, httpapi.VCenter{Name: r.name, Log: r.log, Status: collect.Status})
-		statuses = append(statuses, collect.Status)
+		status := collect.Status
+		if engine != nil {
+			status = func() vstream.Status {
+				replica, ours := engine.Collector(r.name)
+				if !ours {
+					return vstream.Status{Name: r.name, URL: collect.URL, State: vstream.Standby, CollectedBy: replica}
+				}
+				s := collect.Status()
+				s.CollectedBy = replica
+				return s
+			}
+		}
+		api.VCenters = append(api.VCenters, httpapi.VCenter{Name: r.name, Log: r.log, Status: status})
+		statuses = append(statuses, status)
 		r.logger.Info("collecting", "url", r.url.String())
-		group.Go(func() error { return collect.Run(ctx) })
+		group.Go(func() error {
+			if engine != nil {
+				return engine.Collect(ctx, r.name, collect.Run)
+			}
+			return collect.Run(ctx)
+		})
 	}
 	api.Metrics = metrics.Handler(statuses...)
 	group.Go(func() error { return api.Run(ctx) })
 	err := group.Wait()
 	logger.Info("stopped")
 	return err
+}
+
+// logSetting is the setting that says where the logs are kept.
+func (c *config) logSetting() string {
+	if c.logDir != "" {
+		return "LOG_DIR"
+	}
+	return "NATS_URL"
 }
 
 func newLogger(w io.Writer, debug bool) *slog.Logger {

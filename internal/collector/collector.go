@@ -54,6 +54,13 @@ type Source interface {
 	Close(ctx context.Context) error
 }
 
+// A keeper is a log that also keeps, for the collector that comes after a restart, which
+// vCenter its events are from, and the epoch in which that one's keys began.
+type keeper interface {
+	Origin() (instance string, epoch uint32)
+	SetOrigin(ctx context.Context, instance string, epoch uint32) error
+}
+
 // Collector carries events from Source to Log. Its exported fields are set before Run.
 type Collector struct {
 	Name   string // of the vCenter
@@ -74,9 +81,11 @@ type Collector struct {
 	report   report
 }
 
-// Run collects until ctx is done, and then returns nil. The source is closed by then.
+// Run collects until ctx is done, and then returns nil. The source is closed by then. It
+// may be called again after it has returned; others may have appended to the log meanwhile.
 func (c *Collector) Run(ctx context.Context) error {
-	c.number.log = c.Log
+	c.forget()
+	c.instance, c.silence, c.audited, c.auditTo = "", silence{}, time.Time{}, time.Time{}
 	c.report.begin(c)
 	pause := backoff.NewExponentialBackOff() // with jitter: vCenters come back to many clients
 	pause.InitialInterval, pause.MaxInterval = minPause, maxPause
@@ -159,9 +168,20 @@ func (c *Collector) open(ctx context.Context) error {
 
 // recognize finds out whether this is still the vCenter whose events the log holds: the
 // same one, that still knows the newest of them.
-func (c *Collector) recognize(ctx context.Context) error {
+func (c *Collector) recognize(ctx context.Context) (err error) {
+	keep, keeps := c.Log.(keeper)
+	if keeps && c.instance == "" {
+		c.instance, _ = keep.Origin()
+	}
 	known := c.instance
 	c.instance = c.Source.Seen().Instance
+	if keeps {
+		defer func() {
+			if kept, _ := keep.Origin(); err == nil && kept != c.instance {
+				err = keep.SetOrigin(ctx, c.instance, c.number.epoch)
+			}
+		}()
+	}
 	if !c.number.some {
 		return nil
 	}
@@ -172,7 +192,7 @@ func (c *Collector) recognize(ctx context.Context) error {
 		return nil
 	}
 	newest, found := c.number.newest, false
-	err := c.Source.History(ctx, newest.Time.Add(-time.Second), newest.Time.Add(time.Second), func(events []vstream.Event) error {
+	err = c.Source.History(ctx, newest.Time.Add(-time.Second), newest.Time.Add(time.Second), func(events []vstream.Event) error {
 		for i := range events {
 			found = found || events[i].Offset.Key() == newest.Offset.Key() && (newest.Class == "unknown" || events[i].SameAs(&newest))
 		}

@@ -51,6 +51,12 @@ func (n *numbering) begin(ctx context.Context) error {
 	}
 	n.epoch, n.some = newest.Offset.Epoch(), true
 	n.keep(newest)
+	if k, ok := n.log.(keeper); ok {
+		if _, epoch := k.Origin(); epoch > n.epoch { // begun, and nothing has come of it yet
+			n.epoch = epoch
+			return nil
+		}
+	}
 	if n.epoch == 0 {
 		return nil
 	}

@@ -34,9 +34,10 @@ func (p *problem) Error() string { return p.Detail }
 // place that knows.
 func problemOf(err error, r *http.Request) *problem {
 	var (
-		p        *problem
-		expired  *vstream.ExpiredError
-		notFound *vstream.NotFoundError
+		p           *problem
+		expired     *vstream.ExpiredError
+		notFound    *vstream.NotFoundError
+		unavailable *vstream.UnavailableError
 	)
 	switch {
 	case errors.As(err, &p):
@@ -52,6 +53,9 @@ func problemOf(err error, r *http.Request) *problem {
 		if held := notFound.Range; held != nil {
 			p.Earliest, p.Latest = &held.Earliest, &held.Latest
 		}
+	case errors.As(err, &unavailable):
+		return &problem{Status: http.StatusServiceUnavailable, Slug: "log-unavailable", Title: "The log cannot be read now",
+			Detail: "the log is not open yet, or its store cannot be reached; try again in a moment", cause: err}
 	default:
 		return &problem{Status: http.StatusInternalServerError, Slug: "internal", Title: "Internal error",
 			Detail: "the server could not answer; its log says why", cause: err}
@@ -89,5 +93,8 @@ func (p *problem) document() []byte {
 func (p *problem) write(w http.ResponseWriter) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if p.Status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
 	writeStatus(w, p.Status, "application/problem+json", append(p.document(), '\n'))
 }

@@ -22,9 +22,9 @@ func (s *Server) getRange(v *VCenter, w http.ResponseWriter, r *http.Request) er
 	w.Header().Set("Cache-Control", "no-store")
 	held, ok := v.Log.Range()
 	if !ok {
-		w.WriteHeader(http.StatusNoContent)
-		return nil
+		return noContent(w, r, v)
 	}
+	setRange(w, held)
 	body, err := json.Marshal(held)
 	if err != nil {
 		return err
@@ -49,6 +49,9 @@ func (s *Server) getEvent(v *VCenter, w http.ResponseWriter, r *http.Request) er
 	if err != nil {
 		return err
 	}
+	if held, ok := v.Log.Range(); ok {
+		setRange(w, held)
+	}
 	w.Header().Set("Cache-Control", "no-store")
 	return writeBody(w, "application/json", e.JSON)
 }
@@ -71,20 +74,38 @@ func (s *Server) getEvents(stopping context.Context, v *VCenter, w http.Response
 	if err != nil {
 		return err
 	}
-	if _, ok := v.Log.Range(); !ok && !watch {
-		w.Header().Set("Cache-Control", "no-store")
-		w.WriteHeader(http.StatusNoContent)
-		return nil
+	held, some := v.Log.Range()
+	if !some && !watch {
+		return noContent(w, r, v)
 	}
 	reader, err := v.Log.Open(r.Context(), from)
 	if err != nil {
 		return err
+	}
+	if some {
+		setRange(w, held)
 	}
 	if watch {
 		s.watch(stopping, w, r, reader)
 		return nil
 	}
 	return s.page(w, r, reader)
+}
+
+// setRange tells what the log holds, in headers.
+func setRange(w http.ResponseWriter, held vstream.Range) {
+	w.Header().Set("Stream-Earliest", held.Earliest.String())
+	w.Header().Set("Stream-Latest", held.Latest.String())
+}
+
+// noContent answers that the log is empty, unless that is only because it is not open.
+func noContent(w http.ResponseWriter, r *http.Request, v *VCenter) error {
+	if _, err := v.Log.Open(r.Context(), vstream.Newest(0)); err != nil {
+		return err
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusNoContent)
+	return nil
 }
 
 // page answers with the next events of reader as a JSON array.

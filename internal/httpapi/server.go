@@ -42,6 +42,9 @@ type Server struct {
 	// WatchMaxAge is how long a watch lives at most. Each ends at its own random moment
 	// in the last fifth of it.
 	WatchMaxAge time.Duration
+	// Ready says why requests cannot be answered yet; nil, or that it returns nil, is when
+	// they can.
+	Ready func() error
 	// Metrics answers at /metrics; nil serves none.
 	Metrics http.Handler
 	Logger  *slog.Logger
@@ -80,8 +83,8 @@ func (s *Server) handler(stopping context.Context) http.Handler {
 	mux := http.NewServeMux()
 	for path, get := range map[string]func(http.ResponseWriter, *http.Request) error{
 		base + "/vcenters": s.getVCenters,
-		"/healthz":         probe("ok\n"),
-		"/readyz":          probe("ready\n"),
+		"/healthz":         s.healthy,
+		"/readyz":          s.ready,
 		"/{$}":             s.welcome,
 	} {
 		mux.Handle(path, s.resource(stopping, get))
@@ -147,7 +150,6 @@ func (s *Server) resource(stopping context.Context, get func(http.ResponseWriter
 			return
 		}
 		if stopping.Err() != nil {
-			w.Header().Set("Retry-After", "1")
 			s.fail(w, r, &problem{Status: http.StatusServiceUnavailable, Slug: "shutting-down", Title: "Shutting down",
 				Detail: "the server is stopping; try again in a moment"})
 			return
@@ -177,13 +179,22 @@ func disregardBody(w http.ResponseWriter) {
 	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
 }
 
-// probe answers that the process serves. A vCenter that is down is no reason to take the
-// server away from those who read what it holds.
-func probe(text string) func(http.ResponseWriter, *http.Request) error {
-	return func(w http.ResponseWriter, _ *http.Request) error {
-		w.Header().Set("Cache-Control", "no-store")
-		return writeBody(w, "text/plain; charset=utf-8", []byte(text))
+// healthy answers that the process lives.
+func (s *Server) healthy(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Cache-Control", "no-store")
+	return writeBody(w, "text/plain; charset=utf-8", []byte("ok\n"))
+}
+
+// ready answers that the process serves what the logs hold. A vCenter that is down is no
+// reason to take the server away from those who read that.
+func (s *Server) ready(w http.ResponseWriter, _ *http.Request) error {
+	if s.Ready != nil {
+		if err := s.Ready(); err != nil {
+			return &vstream.UnavailableError{Err: err}
+		}
 	}
+	w.Header().Set("Cache-Control", "no-store")
+	return writeBody(w, "text/plain; charset=utf-8", []byte("ready\n"))
 }
 
 // welcome tells a person who opens the server's address where to go.

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -269,6 +270,34 @@ func TestProbesAnswerWhileTheLogIsEmpty(t *testing.T) {
 		if res := get(t, base+path); res.StatusCode != 200 {
 			t.Errorf("%s answered %d", path, res.StatusCode)
 		}
+	}
+}
+
+func TestAServerWhoseLogsAreNotOpenLivesButIsNotReady(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var open atomic.Bool
+	s := &Server{Listener: listener, VCenters: only(memlog.New(10, 1<<30)), WatchMaxAge: time.Hour, Logger: slog.New(slog.DiscardHandler),
+		Ready: func() error {
+			if open.Load() {
+				return nil
+			}
+			return errors.New("not yet")
+		}}
+	defer run(t, s)()
+	status := func(path string) int {
+		res := get(t, "http://"+listener.Addr().String()+path)
+		body(t, res)
+		return res.StatusCode
+	}
+	if live, ready := status("/healthz"), status("/readyz"); live != http.StatusOK || ready != http.StatusServiceUnavailable {
+		t.Errorf("before: /healthz %d, /readyz %d", live, ready)
+	}
+	open.Store(true)
+	if ready := status("/readyz"); ready != http.StatusOK {
+		t.Errorf("after: /readyz %d", ready)
 	}
 }
 

@@ -77,6 +77,17 @@ type vcenterStatus struct {
 	Unknown     int64          `json:"unknown"`
 	LastError   *lastError     `json:"lastError"`
 	Audit       *audit         `json:"audit"`
+	Log         usage          `json:"log"`
+	CollectedBy *string        `json:"collectedBy"` // a replica; null without replicas, or while none does
+}
+
+// usage is how much a log holds and may hold; null is without a limit.
+type usage struct {
+	Events    int64    `json:"events"`
+	MaxEvents *int64   `json:"maxEvents"`
+	Bytes     int64    `json:"bytes"`
+	MaxBytes  *int64   `json:"maxBytes"`
+	MaxAge    *float64 `json:"maxAge"` // in seconds
 }
 
 type lastError struct {
@@ -134,6 +145,11 @@ func (v *VCenter) status() vcenterStatus {
 	if held, ok := v.Log.Range(); ok {
 		answer.Range = &held
 	}
+	u := v.Log.Usage()
+	answer.Log = usage{Events: u.Events, MaxEvents: limit(u.MaxEvents), Bytes: u.Bytes, MaxBytes: limit(u.MaxBytes), MaxAge: limit(u.MaxAge.Seconds())}
+	if s.CollectedBy != "" {
+		answer.CollectedBy = &s.CollectedBy
+	}
 	if answer.LastEvent != nil { // else both would be a zero that alarms or lulls
 		lag := thousandths(s.Lag.Seconds())
 		answer.Lag, answer.KeyHeadroom = &lag, &s.KeyHeadroom
@@ -154,6 +170,14 @@ func instant(t time.Time) *time.Time {
 	}
 	t = t.UTC().Truncate(time.Millisecond)
 	return &t
+}
+
+// limit is nil for none.
+func limit[T int64 | float64](most T) *T {
+	if most == 0 {
+		return nil
+	}
+	return &most
 }
 
 func thousandths(x float64) float64 { return math.Round(x*1000) / 1000 }

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -20,7 +21,7 @@ func TestVCentersSayHowCollectingGoes(t *testing.T) {
 	base := serveAll(t, []VCenter{
 		{Name: "vc1", Log: full, Status: func() vstream.Status {
 			return vstream.Status{
-				Name: "vc1", URL: "https://vc1.example.com/sdk", State: vstream.Silent, Since: at,
+				Name: "vc1", URL: "https://vc1.example.com/sdk", State: vstream.Silent, Since: at, CollectedBy: "replica-1",
 				SourceStatus: vstream.SourceStatus{Product: "a product", APIVersion: "8.0.3.0", Instance: "a-b", LastPoll: at, Unknown: 7},
 				LastEvent:    at, Lag: 1234567 * time.Microsecond, Rate: 0.123456, KeyHeadroom: 99,
 				Reconnects: 1, Restarts: 2, Late: 3, Gaps: 4, LastError: "it failed", LastErrorAt: at,
@@ -30,16 +31,20 @@ func TestVCentersSayHowCollectingGoes(t *testing.T) {
 		{Name: "vc2", Log: empty, Status: func() vstream.Status { return vstream.Status{State: vstream.Connecting} }},
 	})
 	res := get(t, base+"/api/v1/vcenters")
+	held := full.Usage()
 	want := `[{"name":"vc1","url":"https://vc1.example.com/sdk","state":"silent","since":"2026-11-22T09:00:00.123Z",` +
 		`"product":"a product","apiVersion":"8.0.3.0","instance":"a-b","range":{"earliest":44,"latest":46},` +
 		`"rate":0.123,"lag":1.235,"lastPoll":"2026-11-22T09:00:00.123Z","lastEvent":"2026-11-22T09:00:00.123Z","keyHeadroom":99,` +
 		`"reconnects":1,"restarts":2,"late":3,"gaps":4,"unknown":7,` +
 		`"lastError":{"message":"it failed","at":"2026-11-22T09:00:00.123Z"},` +
 		`"audit":{"at":"2026-11-22T09:00:00.123Z","from":"2026-11-22T09:00:00.123Z","to":"2026-11-22T09:00:00.123Z",` +
-		`"events":5,"missing":6,"extra":8,"folded":9}},` +
+		`"events":5,"missing":6,"extra":8,"folded":9},` +
+		fmt.Sprintf(`"log":{"events":%d,"maxEvents":%d,"bytes":%d,"maxBytes":%d,"maxAge":null},`, held.Events, held.MaxEvents, held.Bytes, held.MaxBytes) +
+		`"collectedBy":"replica-1"},` +
 		`{"name":"vc2","url":"","state":"connecting","since":null,"product":"","apiVersion":"","instance":"","range":null,` +
 		`"rate":0,"lag":null,"lastPoll":null,"lastEvent":null,"keyHeadroom":null,` +
-		`"reconnects":0,"restarts":0,"late":0,"gaps":0,"unknown":0,"lastError":null,"audit":null}]` + "\n"
+		`"reconnects":0,"restarts":0,"late":0,"gaps":0,"unknown":0,"lastError":null,"audit":null,` +
+		`"log":{"events":0,"maxEvents":10,"bytes":0,"maxBytes":1073741824,"maxAge":null},"collectedBy":null}]` + "\n"
 	if got := body(t, res); got != want || res.Header.Get("Content-Type") != "application/json" {
 		t.Errorf("%s: %s", res.Header.Get("Content-Type"), cmp.Diff(want, got))
 	}

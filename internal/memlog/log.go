@@ -101,6 +101,17 @@ func (l *Log) rangeLocked() (vstream.Range, bool) {
 	return vstream.Range{Earliest: min(earliest, l.lowest), Latest: latest}, true
 }
 
+// Usage implements [vstream.Log].
+func (l *Log) Usage() vstream.Usage {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	w := l.window
+	return vstream.Usage{
+		Events: int64(w.Next() - w.First()), MaxEvents: int64(w.maxRecords),
+		Bytes: w.bytes, MaxBytes: w.maxBytes,
+	}
+}
+
 // Get implements [vstream.Log].
 func (l *Log) Get(_ context.Context, offset vstream.Offset) (vstream.Event, error) {
 	l.mu.RLock()

@@ -1,0 +1,134 @@
+package natslog
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+)
+
+const (
+	startTimeout = time.Minute // until an embedded server answers: it may have much to look through
+	lookInterval = time.Second
+)
+
+// lock keeps other processes from the directory, which it makes if it is not there.
+func lock(dir string) (unlock func(), err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the directory for logs: %w", err)
+	}
+	file := flock.New(filepath.Join(dir, "vstream.lock"))
+	got, err := file.TryLock()
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("lock the directory for logs, which must be writable: %w", err)
+	case !got:
+		return nil, fmt.Errorf("the directory %s is in use by another vstream; stop that, or choose another directory", dir)
+	}
+	return func() { _ = file.Unlock() }, nil
+}
+
+// embedded keeps the logs on a server of its own until ctx is done or the server gives up,
+// as it does when it cannot write.
+func (e *Engine) embedded(ctx context.Context) error {
+	trouble := &serverLog{logger: e.config.Logger.With("part", "nats")}
+	options := &server.Options{
+		ServerName:         "vstream",
+		DontListen:         true,
+		NoSigs:             true,
+		JetStream:          true,
+		StoreDir:           e.config.Dir,
+		SyncAlways:         true,
+		JetStreamMaxMemory: 64 << 20, // nothing is kept there
+		JetStreamMaxStore:  1 << 62,  // the streams have limits of their own
+		MaxPayload:         int32(min(e.config.MaxRecord+headerRoom, 64<<20)),
+		MaxPending:         256 << 20,
+	}
+	options.MaxPayload = max(options.MaxPayload, server.MAX_PAYLOAD_SIZE)
+	ns, err := server.NewServer(options)
+	if err != nil {
+		return fatal(fmt.Errorf("open the directory for logs %s: %w", e.config.Dir, err))
+	}
+	ns.SetLoggerV2(trouble, false, false, false)
+	ns.Start()
+	defer func() {
+		ns.Shutdown()
+		ns.WaitForShutdown()
+	}()
+	for began := time.Now(); !ns.ReadyForConnections(100 * time.Millisecond); {
+		if trouble.fatal.Load() || time.Since(began) > startTimeout {
+			return fmt.Errorf("open the directory for logs %s: %s", e.config.Dir, trouble.last())
+		}
+	}
+	if !ns.JetStreamEnabled() {
+		return fmt.Errorf("open the directory for logs %s: %s", e.config.Dir, trouble.last())
+	}
+	nc, err := nats.Connect("", nats.InProcessServer(ns), nats.Name("vstream"), nats.NoReconnect())
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		tick := time.NewTicker(lookInterval)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				if !ns.JetStreamEnabled() {
+					cancel(fmt.Errorf("write to %s: %s", e.config.Dir, trouble.last()))
+					return
+				}
+			}
+		}
+	}()
+	err = e.keep(ctx, nc)
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
+}
+
+// serverLog is what the embedded server says, in our log.
+type serverLog struct {
+	logger *slog.Logger
+	error  atomic.Pointer[string] // the last
+	fatal  atomic.Bool            // there was one that a server alone would end with
+}
+
+func (l *serverLog) last() string {
+	if text := l.error.Load(); text != nil {
+		return *text
+	}
+	return "the embedded server does not answer"
+}
+
+func (l *serverLog) Errorf(format string, v ...any) {
+	text := fmt.Sprintf(format, v...)
+	l.error.Store(&text)
+	l.logger.Error("the embedded server reports", "message", text)
+}
+
+func (l *serverLog) Fatalf(format string, v ...any) {
+	l.Errorf(format, v...)
+	l.fatal.Store(true)
+}
+
+func (l *serverLog) Warnf(format string, v ...any) {
+	l.logger.Warn("the embedded server warns", "message", fmt.Sprintf(format, v...))
+}
+func (l *serverLog) Noticef(format string, v ...any) {
+	l.logger.Debug("the embedded server notes", "message", fmt.Sprintf(format, v...))
+}
+func (l *serverLog) Debugf(string, ...any) {}
+func (l *serverLog) Tracef(string, ...any) {}

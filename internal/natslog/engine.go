@@ -1,0 +1,208 @@
+package natslog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
+)
+
+// Config says where logs are kept and how much of them. Either Dir or URL is set.
+type Config struct {
+	Dir string // of the embedded server's store
+
+	URL         string // of the servers of a cluster, with commas between
+	Credentials string // file with the credentials for it, or empty
+	CAFile      string // PEM file of the authorities to trust instead of the system's, or empty
+	Replicas    int    // copies of each log in the cluster; 0 is three if it has them
+
+	Retention time.Duration // how long an event is kept; 0 is for ever
+	MaxBytes  int64         // most that a log may take in its stream
+	MaxRecord int64         // largest event there will be
+
+	WindowRecords int   // events of each log in memory
+	WindowBytes   int64 // that they may take
+
+	Logger *slog.Logger
+
+	maxRecords int64 // most events in a stream, for tests; 0 is no limit
+}
+
+// Engine keeps logs. Its methods may be called from any goroutine.
+type Engine struct {
+	config Config
+	logs   []*Log
+	leases *leases // nil in an embedded engine
+}
+
+// New returns an engine for the logs of these vCenters.
+func New(config Config, vcenters ...string) *Engine {
+	e := &Engine{config: config}
+	for _, name := range vcenters {
+		e.logs = append(e.logs, newLog(name, &e.config))
+	}
+	if config.Dir == "" {
+		e.leases = newLeases(vcenters, config.Logger)
+	}
+	return e
+}
+
+// Log returns the log of a vCenter that New was told of.
+func (e *Engine) Log(vcenter string) *Log {
+	for _, l := range e.logs {
+		if l.name == vcenter {
+			return l
+		}
+	}
+	panic("natslog: no such vCenter: " + vcenter)
+}
+
+// Run keeps the logs until ctx is done, and returns nil then. It goes on trying whatever
+// can heal by itself; its error is of something that cannot.
+func (e *Engine) Run(ctx context.Context) error {
+	session := e.cluster
+	if e.config.Dir != "" {
+		unlock, err := lock(e.config.Dir)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+		session = e.embedded
+	}
+	pause := backoff.NewExponentialBackOff()
+	pause.InitialInterval, pause.MaxInterval = 250*time.Millisecond, 15*time.Second
+	for {
+		began := time.Now()
+		err := session(ctx)
+		var hopeless *fatalError
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.As(err, &hopeless):
+			return hopeless.error
+		}
+		if time.Since(began) > pause.MaxInterval {
+			pause.Reset()
+		}
+		wait := pause.NextBackOff()
+		e.config.Logger.Warn("logs cannot be reached", "error", err, "retry_in", wait.Round(time.Millisecond))
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+	}
+}
+
+// A fatalError does not heal by itself.
+type fatalError struct{ error }
+
+func (e *fatalError) Unwrap() error { return e.error }
+
+func fatal(err error) error { return &fatalError{err} }
+
+// keep keeps all logs on a connection until ctx is done or the connection is of no use.
+func (e *Engine) keep(ctx context.Context, nc *nats.Conn) error {
+	if most := nc.MaxPayload(); most < e.config.MaxRecord+headerRoom {
+		return fatal(fmt.Errorf("NATS takes messages of at most %d bytes, events may have %d; raise max_payload there, or lower LOG_MAX_RECORD_SIZE_BYTES", most, e.config.MaxRecord+headerRoom))
+	}
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(readTimeout))
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for _, l := range e.logs {
+		group.Go(func() error { return l.keep(ctx, js) })
+	}
+	if e.leases != nil {
+		group.Go(func() error { return e.leases.keep(ctx, js, e.config.Replicas) })
+	}
+	return group.Wait()
+}
+
+// headerRoom is how much a message may have beside the event.
+const headerRoom = 16 << 10
+
+// keep keeps a log on a connection until ctx is done or something does not heal.
+func (l *Log) keep(ctx context.Context, js jetstream.JetStream) error {
+	pause := backoff.NewExponentialBackOff()
+	pause.InitialInterval, pause.MaxInterval = 100*time.Millisecond, 5*time.Second
+	for {
+		began := time.Now()
+		err := l.once(ctx, js)
+		var hopeless *fatalError
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.As(err, &hopeless):
+			return err
+		}
+		if time.Since(began) > pause.MaxInterval {
+			pause.Reset()
+		}
+		l.logger.Warn("log interrupted", "error", err)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause.NextBackOff()):
+		}
+	}
+}
+
+func (l *Log) once(ctx context.Context, js jetstream.JetStream) error {
+	s, err := l.config.find(ctx, js, l.name)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-l.broken: // it is looked at now
+	default:
+	}
+	if err := l.load(ctx, s); err != nil {
+		return err
+	}
+	return l.follow(ctx, s)
+}
+
+// Ready returns nil once all logs can be read, and else what they wait for.
+func (e *Engine) Ready() error {
+	for _, l := range e.logs {
+		select {
+		case <-l.loaded:
+		default:
+			return fmt.Errorf("the log of %s is not open yet", l.name)
+		}
+	}
+	return nil
+}
+
+// Collect calls collect when the log of a vCenter is open and this process is the one to
+// collect for it, and again when that is so again. The context of collect is done when it
+// no longer is. Collect returns when ctx is done or collect has failed.
+func (e *Engine) Collect(ctx context.Context, vcenter string, collect func(context.Context) error) error {
+	l := e.Log(vcenter)
+	select {
+	case <-l.loaded:
+	case <-ctx.Done():
+		return nil
+	}
+	if e.leases == nil {
+		return collect(ctx)
+	}
+	return e.leases.hold(ctx, vcenter, collect)
+}
+
+// Collector returns which replica collects from a vCenter, and whether it is this one. The
+// replica is empty where there are no others, and while none collects.
+func (e *Engine) Collector(vcenter string) (replica string, ours bool) {
+	if e.leases == nil {
+		return "", true
+	}
+	return e.leases.owner(vcenter)
+}

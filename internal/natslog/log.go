@@ -1,0 +1,356 @@
+package natslog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
+
+	"vstream"
+	"vstream/internal/memlog"
+)
+
+const (
+	// maxBatch and maxBatchBytes bound what is written at once, and so is either there
+	// after a crash or not. JetStream takes 1000 messages; from 100 on it does not get faster.
+	maxBatch      = 500
+	maxBatchBytes = 8 << 20
+	// writeTimeout is how long a batch may take. A cluster that loses its leader needs 4 to 7 s.
+	writeTimeout = 20 * time.Second
+)
+
+// Log is the event log of one vCenter, a stream. Its methods may be called from any
+// goroutine. It is used once its Engine runs; until its stream has been found, and where
+// the stream is needed and cannot be reached, methods fail with a
+// [vstream.UnavailableError].
+type Log struct {
+	name   string // of the vCenter
+	config *Config
+	logger *slog.Logger
+
+	appending sync.Mutex // held by Append
+
+	mu         sync.RWMutex
+	stream     *stream        // under mu; nil before it was first found
+	generation int            // under mu; counts how often the stream turned out to be another
+	window     *memlog.Window // under mu; numbers are the stream's sequence numbers
+	held       held           // under mu
+	loaded     chan struct{}  // closed when stream is first set
+	broken     chan struct{}  // capacity 1; tells that window and stream do not agree
+
+	marks marks // has its own lock
+	cold  cache // has its own lock
+}
+
+// held is what is known of the part of the log that is only in the stream.
+type held struct {
+	first    uint64         // sequence number of the oldest event
+	dropped  vstream.Offset // highest offset ever dropped, -1 before
+	earliest vstream.Offset // lowest that can be read from
+	late     map[vstream.Offset]uint64
+	events   uint64 // how many there are
+	bytes    uint64 // that they take in the stream
+}
+
+func newLog(name string, config *Config) *Log {
+	return &Log{
+		name:   name,
+		config: config,
+		logger: config.Logger.With("vcenter", name),
+		loaded: make(chan struct{}),
+		broken: make(chan struct{}, 1),
+	}
+}
+
+// Append implements [vstream.Log]. It fails with an [ErrFenced] when the log does not end
+// where it seemed to: somebody else has appended.
+func (l *Log) Append(ctx context.Context, events []vstream.Event) error {
+	l.appending.Lock()
+	defer l.appending.Unlock()
+	for len(events) > 0 {
+		n, err := l.appendSome(ctx, events)
+		if err != nil {
+			return fmt.Errorf("append to the log of %s: %w", l.name, err)
+		}
+		events = events[n:]
+	}
+	return nil
+}
+
+// ErrFenced says that somebody else has appended to a log.
+var ErrFenced = errors.New("another process has written to it")
+
+// appendSome appends some of events at once, and returns how many it has dealt with.
+func (l *Log) appendSome(ctx context.Context, events []vstream.Event) (dealt int, err error) {
+	s, window := l.end()
+	if s == nil {
+		return 0, l.unavailable(nil)
+	}
+	var (
+		fresh    []vstream.Event
+		messages []*nats.Msg
+		size     int
+		peak     = window.peak
+		inBatch  = map[vstream.Offset]bool{}
+	)
+	for dealt < len(events) && len(fresh) < maxBatch && size < maxBatchBytes {
+		e := events[dealt]
+		subject := s.subjects.event
+		if e.Offset <= peak.Offset {
+			known, err := l.knows(ctx, e.Offset)
+			if err != nil {
+				return 0, err
+			}
+			if known || inBatch[e.Offset] {
+				dealt++
+				continue
+			}
+			subject = s.subjects.late
+		}
+		messages = append(messages, message(subject, &e, peak))
+		fresh = append(fresh, e)
+		inBatch[e.Offset] = true
+		peak = peak.With(&e)
+		size += len(e.JSON)
+		dealt++
+	}
+	if len(fresh) == 0 {
+		return dealt, nil
+	}
+	last := window.next - 1
+	messages[0].Header[jetstream.ExpectedLastSeqHeader] = []string{fmt.Sprint(last)}
+	messages[0].Header[jetstream.ExpectedStreamHeader] = []string{s.name}
+	ctx, cancel := context.WithTimeoutCause(ctx, writeTimeout, errors.New("no answer from NATS"))
+	defer cancel()
+	ack, err := jetstreamext.PublishMsgBatch(ctx, s.js, messages, jetstreamext.BatchFlowControl{AckFirst: true, AckTimeout: writeTimeout})
+	var refused *jetstream.APIError
+	switch {
+	case errors.As(err, &refused) && refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence:
+		l.disagree()
+		return 0, ErrFenced
+	case err != nil:
+		return 0, l.unavailable(err) // written or not: the feed will tell
+	case ack.Sequence != last+uint64(len(fresh)):
+		l.disagree()
+		return 0, fmt.Errorf("the stream took message %d for %d", ack.Sequence, last+uint64(len(fresh)))
+	}
+	if l.take(last+1, fresh) {
+		// The stream is at its limit, and has dropped something.
+		if err := l.refresh(ctx); err != nil {
+			l.logger.Debug("not known what the log has dropped", "error", err)
+		}
+	}
+	return dealt, nil
+}
+
+// end is where the log ends, as far as it is known here.
+type end struct {
+	next uint64
+	peak memlog.Peak
+}
+
+func (l *Log) end() (*stream, end) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if l.stream == nil {
+		return nil, end{}
+	}
+	return l.stream, end{l.window.Next(), l.window.Peak()}
+}
+
+// knows reports whether the log holds this offset, or has dropped it: it cannot tell a late
+// event from one it had before.
+func (l *Log) knows(ctx context.Context, offset vstream.Offset) (bool, error) {
+	_, err := l.Get(ctx, offset)
+	var (
+		expired  *vstream.ExpiredError
+		notFound *vstream.NotFoundError
+	)
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.As(err, &expired):
+		l.mu.RLock()
+		defer l.mu.RUnlock()
+		return offset <= l.held.dropped, nil
+	case errors.As(err, &notFound):
+		return false, nil
+	}
+	return false, err
+}
+
+// take puts events that are in the stream from seq on into the window, but for those that
+// it has already. It reports whether the stream has reached its limits, or nearly.
+func (l *Log) take(seq uint64, events []vstream.Event) (full bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if next := l.window.Next(); seq <= next && seq+uint64(len(events)) > next {
+		for i := next - seq; i < uint64(len(events)); i++ {
+			l.addLocked(events[i])
+		}
+		l.window.Wake()
+	}
+	most := l.config.maxRecords
+	return l.held.bytes > uint64(l.config.MaxBytes/100*95) || most > 0 && l.held.events > uint64(most)
+}
+
+func (l *Log) addLocked(e vstream.Event) {
+	if e.Offset < l.window.Peak().Offset {
+		l.held.late[e.Offset] = l.window.Next()
+		if e.Offset > l.held.dropped {
+			l.held.earliest = min(l.held.earliest, e.Offset)
+		}
+	}
+	if l.held.events == 0 {
+		l.held.earliest, l.held.first = e.Offset, l.window.Next()
+	}
+	l.held.events++
+	l.held.bytes += uint64(e.Size())
+	l.window.Add(e, nil)
+	if next := l.window.Next(); next%markEvery == 0 {
+		l.marks.set(next-1, l.window.Peak())
+	}
+}
+
+// disagree asks for the window to be compared with the stream.
+func (l *Log) disagree() {
+	select {
+	case l.broken <- struct{}{}:
+	default:
+	}
+}
+
+// unavailable is the error for what needs the stream and cannot have it.
+func (l *Log) unavailable(err error) error {
+	if err == nil {
+		err = errors.New("it is not open yet")
+	}
+	return &vstream.UnavailableError{Err: err}
+}
+
+// Range implements [vstream.Log].
+func (l *Log) Range() (vstream.Range, bool) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.rangeLocked()
+}
+
+func (l *Log) rangeLocked() (vstream.Range, bool) {
+	if l.stream == nil || l.window.Peak().Offset < 0 {
+		return vstream.Range{}, false
+	}
+	return vstream.Range{Earliest: l.held.earliest, Latest: l.window.Peak().Offset}, true
+}
+
+// Usage implements [vstream.Log]. Bytes are those of the stream, as they were a moment ago.
+func (l *Log) Usage() vstream.Usage {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return vstream.Usage{
+		Events: int64(l.held.events), MaxEvents: l.config.maxRecords,
+		Bytes: int64(l.held.bytes), MaxBytes: l.config.MaxBytes,
+		MaxAge: l.config.Retention,
+	}
+}
+
+// Get implements [vstream.Log].
+func (l *Log) Get(ctx context.Context, offset vstream.Offset) (vstream.Event, error) {
+	l.mu.RLock()
+	r, ok := l.rangeLocked()
+	open := l.stream != nil
+	late, isLate := l.held.late[offset]
+	l.mu.RUnlock()
+	switch {
+	case !open:
+		return vstream.Event{}, l.unavailable(nil)
+	case !ok:
+		return vstream.Event{}, &vstream.NotFoundError{Requested: offset}
+	case offset > r.Latest:
+		return vstream.Event{}, &vstream.NotFoundError{Requested: offset, Range: &r}
+	}
+	seq := late
+	if !isLate {
+		if offset < r.Earliest {
+			return vstream.Event{}, &vstream.ExpiredError{Requested: offset, Earliest: r.Earliest, Latest: r.Latest}
+		}
+		var err error
+		if seq, err = l.seek(ctx, byOffset(offset)); err != nil {
+			return vstream.Event{}, err
+		}
+	}
+	e, err := l.event(ctx, seq)
+	if err != nil {
+		return vstream.Event{}, err
+	}
+	if e.Offset != offset {
+		return vstream.Event{}, &vstream.NotFoundError{Requested: offset, Range: &r}
+	}
+	return e, nil
+}
+
+// event returns the event with this sequence number.
+func (l *Log) event(ctx context.Context, seq uint64) (vstream.Event, error) {
+	l.mu.RLock()
+	if w := l.window; seq >= w.First() && seq < w.Next() {
+		defer l.mu.RUnlock()
+		return *w.Event(seq), nil
+	}
+	l.mu.RUnlock()
+	records, err := l.readCached(ctx, seq)
+	if err != nil {
+		return vstream.Event{}, err
+	}
+	return records[0].event, nil
+}
+
+// Open implements [vstream.Log].
+func (l *Log) Open(ctx context.Context, p vstream.Position) (vstream.Reader, error) {
+	l.mu.RLock()
+	if l.stream == nil {
+		l.mu.RUnlock()
+		return nil, l.unavailable(nil)
+	}
+	held, ok := l.rangeLocked()
+	r := &reader{log: l, generation: l.generation, seq: l.window.Next(), wanted: l.window.Peak().Offset + 1}
+	first := l.held.first
+	l.mu.RUnlock()
+	var err error
+	switch p := p.(type) {
+	case vstream.Oldest:
+		r.seq, r.wanted = first, held.Earliest
+	case vstream.Newest:
+		n := min(uint64(max(p, 0)), r.seq-min(first, r.seq))
+		if n > 0 {
+			r.seq -= n
+			err = r.here(ctx)
+		}
+	case vstream.Since:
+		if r.seq, err = l.seek(ctx, byTime(time.Time(p))); err == nil {
+			err = r.here(ctx)
+		}
+	case vstream.At:
+		r.wanted = vstream.Offset(p)
+		if ok && r.wanted < held.Earliest {
+			return nil, &vstream.ExpiredError{Requested: r.wanted, Earliest: held.Earliest, Latest: held.Latest}
+		}
+		r.lost = true
+		err = r.find(ctx)
+	default:
+		panic(fmt.Sprintf("natslog: unknown position %T", p))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+var (
+	_ vstream.Log    = (*Log)(nil)
+	_ vstream.Reader = (*reader)(nil)
+)
