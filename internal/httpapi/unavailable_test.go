@@ -61,7 +61,8 @@ func TestALogThatIsNotOpenIsNoEmptyLog(t *testing.T) {
 	}
 }
 
-func TestAWatchWhoseLogCannotBeReadAnyMoreIsToldAndEnds(t *testing.T) {
+// Who comes again is told why: a record in mid-stream is for what a reader has missed.
+func TestAWatchWhoseLogCannotBeReadAnyMoreEnds(t *testing.T) {
 	log := &closedLog{Log: memlog.New(10, 1<<30)}
 	appendTo(t, log.Log.(*memlog.Log), 44)
 	base := serveAll(t, only(log))
@@ -73,9 +74,6 @@ func TestAWatchWhoseLogCannotBeReadAnyMoreIsToldAndEnds(t *testing.T) {
 	}
 	log.closed.Store(true)
 	appendTo(t, log.Log.(*memlog.Log), 45)
-	if !lines.Scan() || !strings.Contains(lines.Text(), "vstream.problem.v1") || !strings.Contains(lines.Text(), "log-unavailable") {
-		t.Errorf("the last line is %s", lines.Text())
-	}
 	if lines.Scan() || lines.Err() != nil {
 		t.Errorf("it goes on with %s, %v", lines.Text(), lines.Err())
 	}

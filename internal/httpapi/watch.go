@@ -47,11 +47,8 @@ func (s *Server) watch(stopping context.Context, w http.ResponseWriter, r *http.
 
 	began := time.Now()
 	err := follow(ctx, reader, out)
-	var (
-		expired     *vstream.ExpiredError
-		unavailable *vstream.UnavailableError
-	)
-	if errors.As(err, &expired) || errors.As(err, &unavailable) {
+	var expired *vstream.ExpiredError
+	if errors.As(err, &expired) {
 		out.line(controlRecord(r.URL.Path, "vstream.problem.v1", problemOf(err, r).document()))
 		out.flush()
 	}
