@@ -1,0 +1,112 @@
+package collector_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"vstream/internal/memlog"
+)
+
+// keptLog is a log that outlives its collectors, and keeps what they tell it.
+type keptLog struct {
+	*memlog.Log
+	instance string
+	epoch    uint32
+	failures int // of the next SetOrigins
+	kept     int // how often
+}
+
+func (l *keptLog) Origin() (string, uint32) { return l.instance, l.epoch }
+
+func (l *keptLog) SetOrigin(_ context.Context, instance string, epoch uint32) error {
+	if l.failures > 0 {
+		l.failures--
+		return errors.New("not now")
+	}
+	l.instance, l.epoch = instance, epoch
+	l.kept++
+	return nil
+}
+
+func TestAfterARestartAnotherVCenterIsStillAnotherOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &keptLog{Log: memlog.New(1000, 1<<30), failures: 1}
+		f := &fake{instance: "a"}
+		f.happen(1, 2)
+		r := collectInto(t, f, log)
+		time.Sleep(time.Minute)
+		r.stop()
+		r.holds(1, 2)
+
+		// Its keys go on where the other one's ended, so that they tell nothing.
+		other := &fake{instance: "b"}
+		other.happen(3, 4)
+		r = collectInto(t, other, log)
+		time.Sleep(time.Minute)
+		r.stop()
+		r.holds(1, 2, epoch1+3, epoch1+4)
+
+		other.happen(5)
+		r = collectInto(t, other, log)
+		time.Sleep(time.Minute)
+		r.stop()
+		r.holds(1, 2, epoch1+3, epoch1+4, epoch1+5)
+		if log.kept != 2 {
+			t.Errorf("the origin was kept %d times, want once for each vCenter", log.kept)
+		}
+	})
+}
+
+func TestAnEpochThatHadBegunWithoutAnEventIsGoneOnWithAfterARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &keptLog{Log: memlog.New(1000, 1<<30)}
+		f := &fake{instance: "a"}
+		f.happen(1, 2)
+		r := collectInto(t, f, log)
+		time.Sleep(time.Minute)
+		r.stop()
+
+		empty := &fake{instance: "b"}
+		r = collectInto(t, empty, log)
+		time.Sleep(time.Minute)
+		r.stop()
+		empty.happen(7)
+		r = collectInto(t, empty, log)
+		time.Sleep(time.Minute)
+		r.stop()
+		r.holds(1, 2, epoch1+7)
+	})
+}
+
+// As replicas do that take turns: what the other has appended meanwhile counts as known.
+func TestACollectorThatRunsAgainGoesOnAtTheEndOfTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := memlog.New(1000, 1<<30)
+		f := &fake{}
+		f.happen(1, 2)
+		first := collectInto(t, f, log)
+		time.Sleep(time.Minute)
+		first.stop()
+		f.happen(3, 4)
+		second := collectInto(t, f, log)
+		time.Sleep(time.Minute)
+		second.stop()
+
+		f.happen(5)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- first.c.Run(ctx) }()
+		time.Sleep(time.Minute)
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		first.holds(1, 2, 3, 4, 5)
+		if s := first.c.Status(); s.Restarts != 0 || s.Gaps != 0 {
+			t.Errorf("that counts as %d restarts and %d gaps of keys", s.Restarts, s.Gaps)
+		}
+	})
+}
