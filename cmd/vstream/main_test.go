@@ -81,9 +81,9 @@ const configurationText = `# Configuration
 <!-- Generated from the settings in cmd/vstream/config.go, and main_test.go, by 'make docs'. -->
 
 'vstream serve' reads its configuration from the environment, which is enough for one vCenter, or from
-a file. What is unset or empty has its default. Lengths of time are written '90s', '5m' or '1h30m', days in
-hours ('24h'); sizes in plain bytes or with a unit, '512KiB' or '2GiB'. What cannot be understood is refused
-at the start, with the name of the setting.
+a file. What is unset or empty has its default. Lengths of time are written '90s', '1h30m' or '7d';
+sizes in plain bytes or with a unit, '512KiB' or '2GiB'. What cannot be understood is refused at the start,
+with the name of the setting.
 
 ## One vCenter
 
@@ -109,7 +109,9 @@ vcenters:
     url: https://vc2.example.com
     secretPath: /var/bindings/vc2
 log:
-  maxBytes: 512MiB
+  dir: /var/lib/vstream
+  retention: 30d
+  maxBytes: 20GiB
 '''
 
 The variables of the second table override what the file says. The list of vCenters is described by one
