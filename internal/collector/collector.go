@@ -252,5 +252,5 @@ func (c *Collector) append(ctx context.Context, events []vstream.Event) (int, er
 // forget drops what was numbered: events that may not be in the log must not count as
 // known. The next open looks there again.
 func (c *Collector) forget() {
-	c.number = numbering{log: c.Log, restarts: c.number.restarts}
+	c.number = numbering{log: c.Log, restarts: c.number.restarts, ended: c.number.ended}
 }

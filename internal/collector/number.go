@@ -25,9 +25,10 @@ type numbering struct {
 	log vstream.Log
 
 	epoch  uint32
-	began  time.Time     // of the epoch; zero if it is not known, and in epoch 0
-	newest vstream.Event // with the highest offset; JSON is not kept
-	some   bool          // there is a newest
+	began  time.Time            // of the epoch; zero if it is not known, and in epoch 0
+	ended  map[uint32]time.Time // when earlier epochs were over, as far as known
+	newest vstream.Event        // with the highest offset; JSON is not kept
+	some   bool                 // there is a newest
 	// forgotten: the vCenter no longer has the newest event we know, or has announced that
 	// its keys start over. So a lower key is not a late one.
 	forgotten bool
@@ -83,6 +84,12 @@ func (n *numbering) keep(e vstream.Event) {
 // startOver begins a new epoch; at is the time of its first event, zero if it is not
 // known.
 func (n *numbering) startOver(at time.Time) {
+	if !at.IsZero() {
+		if n.ended == nil {
+			n.ended = map[uint32]time.Time{}
+		}
+		n.ended[n.epoch] = at
+	}
 	n.epoch++
 	n.began = at
 	n.restarts++
@@ -155,9 +162,8 @@ func (n *numbering) number(ctx context.Context, e *vstream.Event, page func(vstr
 		return false, false, err
 	}
 
-	// What was told before the keys started over may be told again after it, but not what
-	// happened long after.
-	if n.epoch > 0 && (n.began.IsZero() || !e.Time.After(n.began.Add(overlap))) {
+	// What was told before the keys started over may be told again after it.
+	if n.epoch > 0 {
 		oldest := n.epoch
 		if r, ok := n.log.Range(); ok {
 			oldest = min(oldest, r.Earliest.Epoch())
@@ -165,6 +171,10 @@ func (n *numbering) number(ctx context.Context, e *vstream.Event, page func(vstr
 		before := vstream.OffsetOf(n.epoch-1, key)
 		taken := false // by another event
 		for epoch := n.epoch; epoch > oldest; epoch-- {
+			// What happened after an epoch is not of it, nor of one before.
+			if end, known := n.ended[epoch-1]; known && e.Time.After(end.Add(overlap)) {
+				break
+			}
 			o := vstream.OffsetOf(epoch-1, key)
 			held, same, err := holds(o)
 			if err != nil || held && same {

@@ -3,10 +3,12 @@ package collector_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"vstream"
 	"vstream/internal/memlog"
 )
 
@@ -108,5 +110,42 @@ func TestACollectorThatRunsAgainGoesOnAtTheEndOfTheLog(t *testing.T) {
 		if s := first.c.Status(); s.Restarts != 0 || s.Gaps != 0 {
 			t.Errorf("that counts as %d restarts and %d gaps of keys", s.Restarts, s.Gaps)
 		}
+	})
+}
+
+// countingLog counts how often it is asked for an event.
+type countingLog struct {
+	*memlog.Log
+	gets atomic.Int64
+}
+
+func (l *countingLog) Get(ctx context.Context, o vstream.Offset) (vstream.Event, error) {
+	l.gets.Add(1)
+	return l.Log.Get(ctx, o)
+}
+
+// In the storm, keys that had started over 400 times cost 400 looks for every event, and
+// the collector fell behind.
+func TestEventsDoNotCostMoreTheMoreOftenKeysHaveStartedOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &countingLog{Log: memlog.New(10_000, 1<<30)}
+		f := &fake{}
+		r := collectInto(t, f, log)
+		for range 50 {
+			f.happen(1, 2, 3)
+			time.Sleep(10 * time.Minute)
+		}
+		if s := r.c.Status(); s.Restarts != 49 {
+			t.Fatalf("the keys started over %d times", s.Restarts)
+		}
+		before := log.gets.Load()
+		for key := range int32(1000) {
+			f.happen(10 + key)
+		}
+		time.Sleep(time.Minute)
+		if n := log.gets.Load() - before; n > 5_000 {
+			t.Errorf("1000 events cost %d looks", n)
+		}
+		r.stop()
 	})
 }
