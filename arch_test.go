@@ -32,6 +32,10 @@ var permitted = map[string][]string{
 	"internal/vcentertest": {"github.com/vmware/govmomi"},
 	"internal/simulator":   {"github.com/vmware/govmomi"},
 	"deploy/kubernetes":    {},
+	"bench": { // nats-server for a cluster to measure natslog on
+		"vstream", "vstream/internal/cloudevent", "vstream/internal/memlog", "vstream/internal/natslog",
+		"github.com/dustin/go-humanize", "github.com/nats-io/nats-server", "github.com/vmware/govmomi/vim25",
+	},
 	"cmd/vstream": {
 		"vstream", "vstream/internal/cloudevent", "vstream/internal/collector", "vstream/internal/httpapi",
 		"vstream/internal/memlog", "vstream/internal/metrics", "vstream/internal/natslog", "vstream/internal/simulator", "vstream/internal/spelling", "vstream/internal/vcenter",
@@ -45,7 +49,7 @@ var permittedInTests = []string{
 	"vstream/internal/logtest", "vstream/internal/memlog", "vstream/internal/simulator",
 	"vstream", "vstream/internal/vcenter", "vstream/internal/vcentertest",
 	"github.com/google/go-cmp", "github.com/rogpeppe/go-internal/testscript", "go.uber.org/goleak",
-	"github.com/vmware/govmomi", "k8s.io/", "sigs.k8s.io/yaml",
+	"github.com/vmware/govmomi", "github.com/nats-io", "k8s.io/", "sigs.k8s.io/yaml",
 }
 
 func TestPackagesImportOnlyWhatTheArchitecturePermits(t *testing.T) {

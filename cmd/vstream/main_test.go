@@ -20,9 +20,9 @@ import (
 )
 
 // TestMain lets the test binary stand in for vstream itself, so that tests start real
-// processes of it.
+// processes of it; and for a NATS server, to kill.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"vstream": main})
+	testscript.Main(m, map[string]func(){"vstream": main, "natsd": natsServer})
 }
 
 func TestScripts(t *testing.T) {

@@ -93,7 +93,12 @@ func (c *config) engine(logger *slog.Logger) *natslog.Engine {
 	for _, v := range c.vcenters {
 		names = append(names, v.name)
 	}
-	return natslog.New(natslog.Config{
+	return natslog.New(c.store(logger), names...)
+}
+
+// store says where and how the logs are kept beyond the process.
+func (c *config) store(logger *slog.Logger) natslog.Config {
+	return natslog.Config{
 		Dir:           c.logDir,
 		URL:           c.nats.url,
 		Credentials:   c.nats.credentials,
@@ -105,7 +110,7 @@ func (c *config) engine(logger *slog.Logger) *natslog.Engine {
 		WindowRecords: 2 * c.segment,
 		WindowBytes:   memoryBytes,
 		Logger:        logger,
-	}, names...)
+	}
 }
 
 // readings makes one for each vCenter, with the log that engine keeps, or one in memory of

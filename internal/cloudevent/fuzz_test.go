@@ -2,6 +2,7 @@ package cloudevent
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"regexp"
 	"testing"
@@ -53,4 +54,24 @@ func tryDecode(elements []byte) (events []types.BaseEvent) {
 		return nil
 	}
 	return page.Returnval
+}
+
+// What Decode takes is an event that the rest of the program can live with.
+func FuzzDecode(f *testing.F) {
+	for _, e := range []types.BaseEvent{&types.EventEx{EventTypeId: "a.b"}, &types.VmPoweredOnEvent{}} {
+		got, err := new(Encoder).Encode(e)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add([]byte(got.JSON))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		e, err := Decode(text, "")
+		if err != nil {
+			return
+		}
+		if moved := e.WithOffset(e.Offset + 1); !json.Valid(e.JSON) || !json.Valid(moved.JSON) || e.Offset < 0 || e.Class == "" {
+			t.Errorf("%q gives %+v", text, e)
+		}
+	})
 }

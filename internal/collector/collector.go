@@ -61,6 +61,15 @@ type keeper interface {
 	SetOrigin(ctx context.Context, instance string, epoch uint32) error
 }
 
+// A mender is a log that can tell that it has lost events, by damage to its store, and takes
+// them again.
+type mender interface {
+	// Lost returns the time of the last event before those that were lost, if any were.
+	Lost() (since time.Time, ok bool)
+	// Mended tells that what the vCenter still has of them has been appended.
+	Mended(ctx context.Context) error
+}
+
 // Collector carries events from Source to Log. Its exported fields are set before Run.
 type Collector struct {
 	Name   string // of the vCenter
@@ -75,6 +84,7 @@ type Collector struct {
 	instance string    // the vCenter's uuid; empty before it is known
 	began    time.Time // of the stream that is read
 	opened   time.Time // when that was
+	mending  bool      // it began at what the log has lost
 	silence  silence
 	audited  time.Time // when the last audit was, and how far it looked
 	auditTo  time.Time
@@ -129,6 +139,9 @@ func (c *Collector) collect(ctx context.Context, worked func()) error {
 		c.report.polled(c.silence.found)
 		idle := len(events) == 0
 		switch {
+		case idle && c.mending: // all that was lost has been told again
+			c.mending = false
+			err = c.Log.(mender).Mended(ctx)
 		case time.Since(c.opened) > renewInterval:
 			err = c.open(ctx)
 		case idle && c.auditDue():
@@ -152,7 +165,15 @@ func (c *Collector) open(ctx context.Context) error {
 	}
 	var since time.Time
 	if c.number.some {
-		since = c.number.newest.Time.Add(-overlap)
+		since = c.number.newest.Time
+		lost, ok := time.Time{}, false
+		if m, mends := c.Log.(mender); mends {
+			lost, ok = m.Lost()
+		}
+		if c.mending = ok; ok && lost.Before(since) {
+			since = lost
+		}
+		since = since.Add(-overlap)
 	}
 	began, err := c.Source.Open(ctx, since)
 	if err != nil {

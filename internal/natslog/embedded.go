@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -19,8 +20,9 @@ const (
 	lookInterval = time.Second
 )
 
-// lock keeps other processes from the directory, which it makes if it is not there.
-func lock(dir string) (unlock func(), err error) {
+// lock keeps other processes from the directory, which it makes if it is not there. When
+// one has it, its error ends with the advice.
+func lock(dir, advice string) (unlock func(), err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the directory for logs: %w", err)
 	}
@@ -30,14 +32,14 @@ func lock(dir string) (unlock func(), err error) {
 	case err != nil:
 		return nil, fmt.Errorf("lock the directory for logs, which must be writable: %w", err)
 	case !got:
-		return nil, fmt.Errorf("the directory %s is in use by another vstream; stop that, or choose another directory", dir)
+		return nil, fmt.Errorf("the directory %s is in use by another vstream; %s", dir, advice)
 	}
 	return func() { _ = file.Unlock() }, nil
 }
 
-// embedded keeps the logs on a server of its own until ctx is done or the server gives up,
-// as it does when it cannot write.
-func (e *Engine) embedded(ctx context.Context) error {
+// embedded calls keep with a connection to a server of its own, whose context is done when
+// ctx is or the server gives up, as it does when it cannot write.
+func (e *Engine) embedded(ctx context.Context, keep func(context.Context, *nats.Conn) error) error {
 	trouble := &serverLog{logger: e.config.Logger.With("part", "nats")}
 	options := &server.Options{
 		ServerName:         "vstream",
@@ -63,6 +65,9 @@ func (e *Engine) embedded(ctx context.Context) error {
 		ns.WaitForShutdown()
 	}()
 	for began := time.Now(); !ns.ReadyForConnections(100 * time.Millisecond); {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if trouble.fatal.Load() || time.Since(began) > startTimeout {
 			return fmt.Errorf("open the directory for logs %s: %s", e.config.Dir, trouble.last())
 		}
@@ -75,6 +80,7 @@ func (e *Engine) embedded(ctx context.Context) error {
 		return err
 	}
 	defer nc.Close()
+	e.failing() // of the server before this one
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go func() {
@@ -85,18 +91,49 @@ func (e *Engine) embedded(ctx context.Context) error {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
-				if !ns.JetStreamEnabled() {
+				if !ns.JetStreamEnabled() || e.failing() || trouble.write.Load() {
+					// A server that could not write once never does again.
 					cancel(fmt.Errorf("write to %s: %s", e.config.Dir, trouble.last()))
 					return
 				}
 			}
 		}
 	}()
-	err = e.keep(ctx, nc)
+	err = keep(ctx, nc)
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
 	return err
+}
+
+// failing reports whether a log could not be written since it was last asked.
+func (e *Engine) failing() bool {
+	failing := false
+	for _, l := range e.logs {
+		select {
+		case <-l.failing:
+			failing = true
+		default:
+		}
+	}
+	return failing
+}
+
+// holds fails if the directory has events of a stream, though its server knows of no such
+// stream: a new one would take their place.
+func (c *Config) holds(stream string) error {
+	dir := filepath.Join(c.Dir, "jetstream", "$G", "streams", stream)
+	blocks, err := filepath.Glob(filepath.Join(dir, "msgs", "*.blk"))
+	if err != nil {
+		return err
+	}
+	for _, block := range blocks {
+		if info, err := os.Stat(block); err != nil || info.Size() > 0 {
+			return fmt.Errorf("the directory %s holds events, but is damaged, so that they cannot be read; put back %s and %s in it from a backup, or move it away to begin anew",
+				dir, server.JetStreamMetaFile, server.JetStreamMetaFileSum)
+		}
+	}
+	return nil
 }
 
 // serverLog is what the embedded server says, in our log.
@@ -104,6 +141,7 @@ type serverLog struct {
 	logger *slog.Logger
 	error  atomic.Pointer[string] // the last
 	fatal  atomic.Bool            // there was one that a server alone would end with
+	write  atomic.Bool            // something could not be written
 }
 
 func (l *serverLog) last() string {
@@ -116,6 +154,9 @@ func (l *serverLog) last() string {
 func (l *serverLog) Errorf(format string, v ...any) {
 	text := fmt.Sprintf(format, v...)
 	l.error.Store(&text)
+	if strings.Contains(strings.ToLower(text), "write error") { // else it shows when Append fails
+		l.write.Store(true)
+	}
 	l.logger.Error("the embedded server reports", "message", text)
 }
 

@@ -1,10 +1,13 @@
 package natslog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -31,7 +34,9 @@ type Config struct {
 
 	Logger *slog.Logger
 
-	maxRecords int64 // most events in a stream, for tests; 0 is no limit
+	maxRecords int64         // most events in a stream, for tests; 0 is no limit
+	fetched    *atomic.Int64 // counts reads from streams, for tests; may be nil
+	leaseTime  time.Duration // for tests; 0 is leaseTime
 }
 
 // Engine keeps logs. Its methods may be called from any goroutine.
@@ -48,7 +53,7 @@ func New(config Config, vcenters ...string) *Engine {
 		e.logs = append(e.logs, newLog(name, &e.config))
 	}
 	if config.Dir == "" {
-		e.leases = newLeases(vcenters, config.Logger)
+		e.leases = newLeases(vcenters, cmp.Or(config.leaseTime, leaseTime), config.Logger)
 	}
 	return e
 }
@@ -64,11 +69,12 @@ func (e *Engine) Log(vcenter string) *Log {
 }
 
 // Run keeps the logs until ctx is done, and returns nil then. It goes on trying whatever
-// can heal by itself; its error is of something that cannot.
+// can heal by itself; its error is of something that cannot. Once all logs have been open
+// there is no such thing: what goes wrong later is somebody's doing, who may undo it.
 func (e *Engine) Run(ctx context.Context) error {
 	session := e.cluster
 	if e.config.Dir != "" {
-		unlock, err := lock(e.config.Dir)
+		unlock, err := lock(e.config.Dir, "stop that, or choose another directory")
 		if err != nil {
 			return err
 		}
@@ -79,12 +85,12 @@ func (e *Engine) Run(ctx context.Context) error {
 	pause.InitialInterval, pause.MaxInterval = 250*time.Millisecond, 15*time.Second
 	for {
 		began := time.Now()
-		err := session(ctx)
+		err := session(ctx, e.keep)
 		var hopeless *fatalError
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case errors.As(err, &hopeless):
+		case errors.As(err, &hopeless) && !e.opened():
 			return hopeless.error
 		}
 		if time.Since(began) > pause.MaxInterval {
@@ -109,8 +115,8 @@ func fatal(err error) error { return &fatalError{err} }
 
 // keep keeps all logs on a connection until ctx is done or the connection is of no use.
 func (e *Engine) keep(ctx context.Context, nc *nats.Conn) error {
-	if most := nc.MaxPayload(); most < e.config.MaxRecord+headerRoom {
-		return fatal(fmt.Errorf("NATS takes messages of at most %d bytes, events may have %d; raise max_payload there, or lower LOG_MAX_RECORD_SIZE_BYTES", most, e.config.MaxRecord+headerRoom))
+	if err := e.config.fits(nc); err != nil {
+		return err
 	}
 	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(readTimeout))
 	if err != nil {
@@ -124,6 +130,14 @@ func (e *Engine) keep(ctx context.Context, nc *nats.Conn) error {
 		group.Go(func() error { return e.leases.keep(ctx, js, e.config.Replicas) })
 	}
 	return group.Wait()
+}
+
+// fits fails when NATS does not take the largest event there will be.
+func (c *Config) fits(nc *nats.Conn) error {
+	if most := nc.MaxPayload(); most < c.MaxRecord+headerRoom {
+		return fatal(fmt.Errorf("NATS takes messages of at most %d bytes, events may have %d; raise max_payload there, or lower LOG_MAX_RECORD_SIZE_BYTES", most, c.MaxRecord+headerRoom))
+	}
+	return nil
 }
 
 // headerRoom is how much a message may have beside the event.
@@ -140,13 +154,19 @@ func (l *Log) keep(ctx context.Context, js jetstream.JetStream) error {
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case errors.As(err, &hopeless):
+		case errors.As(err, &hopeless) && !l.opened():
 			return err
 		}
 		if time.Since(began) > pause.MaxInterval {
 			pause.Reset()
 		}
-		l.logger.Warn("log interrupted", "error", err)
+		if !js.Conn().IsConnected() { // that is known already
+			if err := connected(ctx, js.Conn()); err != nil {
+				return err
+			}
+			continue
+		}
+		l.logger.Warn("log interrupted", "error", lost(err))
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -164,22 +184,71 @@ func (l *Log) once(ctx context.Context, js jetstream.JetStream) error {
 	case <-l.broken: // it is looked at now
 	default:
 	}
+	now := time.Now()
 	if err := l.load(ctx, s); err != nil {
 		return err
 	}
+	l.heard.Store(&now)
 	return l.follow(ctx, s)
 }
 
-// Ready returns nil once all logs can be read, and else what they wait for.
-func (e *Engine) Ready() error {
-	for _, l := range e.logs {
+// connected waits until there is a connection again.
+func connected(ctx context.Context, nc *nats.Conn) error {
+	changed := nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
+	defer nc.RemoveStatusListener(changed)
+	for !nc.IsConnected() {
 		select {
-		case <-l.loaded:
-		default:
-			return fmt.Errorf("the log of %s is not open yet", l.name)
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-changed:
+		}
+		if nc.IsClosed() {
+			return nats.ErrConnectionClosed
 		}
 	}
 	return nil
+}
+
+// Ready returns nil once all logs can be read, and else what they wait for. In a cluster it
+// is an error, too, when this process alone or all of them have been cut off from NATS for
+// the time of a lease: others may have newer events by then.
+func (e *Engine) Ready() error {
+	for _, l := range e.logs {
+		if !l.opened() {
+			return fmt.Errorf("the log of %s is not open yet", l.name)
+		}
+	}
+	if e.leases == nil || len(e.logs) == 0 {
+		return nil
+	}
+	var heard time.Time
+	for _, l := range e.logs {
+		at := l.heard.Load()
+		if at == nil {
+			return nil // it has been opened just now
+		}
+		if at.After(heard) {
+			heard = *at
+		}
+	}
+	if quiet := time.Since(heard); quiet > e.leases.life {
+		return fmt.Errorf("NATS has not been reached for %v; other replicas may have newer events", quiet.Round(time.Second))
+	}
+	return nil
+}
+
+func (e *Engine) opened() bool {
+	return !slices.ContainsFunc(e.logs, func(l *Log) bool { return !l.opened() })
+}
+
+// opened reports whether the log has been open, and so can be read as far as it is known.
+func (l *Log) opened() bool {
+	select {
+	case <-l.loaded:
+		return true
+	default:
+		return false
+	}
 }
 
 // Collect calls collect when the log of a vCenter is open and this process is the one to

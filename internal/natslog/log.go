@@ -2,10 +2,15 @@ package natslog
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -21,8 +26,9 @@ const (
 	// after a crash or not. JetStream takes 1000 messages; from 100 on it does not get faster.
 	maxBatch      = 500
 	maxBatchBytes = 8 << 20
-	// writeTimeout is how long a batch may take. A cluster that loses its leader needs 4 to 7 s.
-	writeTimeout = 20 * time.Second
+	// writeTimeout is how long a batch may take. One that was sent to a leader that has died is
+	// lost, and it takes a cluster 4 to 9 s to have another.
+	writeTimeout = 8 * time.Second
 )
 
 // Log is the event log of one vCenter, a stream. Its methods may be called from any
@@ -41,8 +47,13 @@ type Log struct {
 	generation int            // under mu; counts how often the stream turned out to be another
 	window     *memlog.Window // under mu; numbers are the stream's sequence numbers
 	held       held           // under mu
+	hole       span           // under mu; nothing can be read there; it ends where a window once began
+	lost       loss           // under mu
+	failing    chan struct{}  // capacity 1; tells that the stream does not take events
 	loaded     chan struct{}  // closed when stream is first set
 	broken     chan struct{}  // capacity 1; tells that window and stream do not agree
+
+	heard atomic.Pointer[time.Time] // when NATS last told what the stream holds; nil before
 
 	marks marks // has its own lock
 	cold  cache // has its own lock
@@ -52,11 +63,13 @@ type Log struct {
 type held struct {
 	first    uint64         // sequence number of the oldest event
 	dropped  vstream.Offset // highest offset ever dropped, -1 before
-	earliest vstream.Offset // lowest that can be read from
+	earliest vstream.Offset // lowest that can be read from, noOffset if there is none
 	late     map[vstream.Offset]uint64
 	events   uint64 // how many there are
 	bytes    uint64 // that they take in the stream
 }
+
+const noOffset = math.MaxInt64
 
 func newLog(name string, config *Config) *Log {
 	return &Log{
@@ -65,6 +78,8 @@ func newLog(name string, config *Config) *Log {
 		logger: config.Logger.With("vcenter", name),
 		loaded: make(chan struct{}),
 		broken: make(chan struct{}, 1),
+
+		failing: make(chan struct{}, 1),
 	}
 }
 
@@ -126,19 +141,24 @@ func (l *Log) appendSome(ctx context.Context, events []vstream.Event) (dealt int
 	last := window.next - 1
 	messages[0].Header[jetstream.ExpectedLastSeqHeader] = []string{fmt.Sprint(last)}
 	messages[0].Header[jetstream.ExpectedStreamHeader] = []string{s.name}
-	ctx, cancel := context.WithTimeoutCause(ctx, writeTimeout, errors.New("no answer from NATS"))
-	defer cancel()
-	ack, err := jetstreamext.PublishMsgBatch(ctx, s.js, messages, jetstreamext.BatchFlowControl{AckFirst: true, AckTimeout: writeTimeout})
+	got, err := s.publish(ctx, messages)
 	var refused *jetstream.APIError
 	switch {
-	case errors.As(err, &refused) && refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence:
+	case errors.As(err, &refused) && (refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence ||
+		refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant):
 		l.disagree()
 		return 0, ErrFenced
+	case err != nil && ctx.Err() != nil:
+		return 0, context.Cause(ctx) // written or not: the feed will tell
 	case err != nil:
-		return 0, l.unavailable(err) // written or not: the feed will tell
-	case ack.Sequence != last+uint64(len(fresh)):
+		select {
+		case l.failing <- struct{}{}:
+		default:
+		}
+		return 0, l.unavailable(err) // written or not, as above
+	case got != last+uint64(len(fresh)):
 		l.disagree()
-		return 0, fmt.Errorf("the stream took message %d for %d", ack.Sequence, last+uint64(len(fresh)))
+		return 0, fmt.Errorf("the stream took message %d for %d", got, last+uint64(len(fresh)))
 	}
 	if l.take(last+1, fresh) {
 		// The stream is at its limit, and has dropped something.
@@ -147,6 +167,56 @@ func (l *Log) appendSome(ctx context.Context, events []vstream.Event) (dealt int
 		}
 	}
 	return dealt, nil
+}
+
+// publish writes messages as one batch, that is there in full afterwards or not at all, and
+// returns the sequence number of the last. It waits for the answer to the first before it
+// sends the others, so that what is refused costs little.
+func (s *stream) publish(ctx context.Context, messages []*nats.Msg) (last uint64, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, writeTimeout, errNoAnswer)
+	defer cancel()
+	if s.session != nil { // once that is over there will be no answer
+		defer context.AfterFunc(s.session, cancel)()
+	}
+	id := rand.Text()
+	for i, m := range messages {
+		m.Header[jetstreamext.BatchIDHeader] = []string{id}
+		m.Header[jetstreamext.BatchSeqHeader] = []string{strconv.Itoa(i + 1)}
+		if i == len(messages)-1 {
+			m.Header[jetstreamext.BatchCommitHeader] = []string{"1"}
+		} else if i > 0 {
+			if err := s.js.Conn().PublishMsg(m); err != nil {
+				return 0, err
+			}
+			continue
+		}
+		answer, err := s.js.Conn().RequestMsgWithContext(ctx, m)
+		if err != nil {
+			if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+				err = errNoAnswer
+			}
+			return 0, err
+		}
+		if len(answer.Data) == 0 && i < len(messages)-1 {
+			continue
+		}
+		var ack struct {
+			Error    *jetstream.APIError `json:"error"`
+			Sequence uint64              `json:"seq"`
+			Batch    string              `json:"batch"`
+			Count    int                 `json:"count"`
+		}
+		switch err := json.Unmarshal(answer.Data, &ack); {
+		case err != nil:
+			return 0, fmt.Errorf("NATS answers with %q: %w", answer.Data, err)
+		case ack.Error != nil:
+			return 0, ack.Error
+		case ack.Batch != id || ack.Count != len(messages):
+			return 0, fmt.Errorf("NATS answers with %q to a batch of %d", answer.Data, len(messages))
+		}
+		last = ack.Sequence
+	}
+	return last, nil
 }
 
 // end is where the log ends, as far as it is known here.
@@ -175,12 +245,10 @@ func (l *Log) knows(ctx context.Context, offset vstream.Offset) (bool, error) {
 	switch {
 	case err == nil:
 		return true, nil
-	case errors.As(err, &expired):
+	case errors.As(err, &expired), errors.As(err, &notFound):
 		l.mu.RLock()
 		defer l.mu.RUnlock()
 		return offset <= l.held.dropped, nil
-	case errors.As(err, &notFound):
-		return false, nil
 	}
 	return false, err
 }
@@ -203,18 +271,15 @@ func (l *Log) take(seq uint64, events []vstream.Event) (full bool) {
 func (l *Log) addLocked(e vstream.Event) {
 	if e.Offset < l.window.Peak().Offset {
 		l.held.late[e.Offset] = l.window.Next()
-		if e.Offset > l.held.dropped {
-			l.held.earliest = min(l.held.earliest, e.Offset)
-		}
 	}
-	if l.held.events == 0 {
-		l.held.earliest, l.held.first = e.Offset, l.window.Next()
+	if e.Offset > l.held.dropped {
+		l.held.earliest = min(l.held.earliest, e.Offset)
 	}
 	l.held.events++
 	l.held.bytes += uint64(e.Size())
 	l.window.Add(e, nil)
 	if next := l.window.Next(); next%markEvery == 0 {
-		l.marks.set(next-1, l.window.Peak())
+		l.marks.set(l.generation, next-1, l.window.Peak())
 	}
 }
 
@@ -231,7 +296,7 @@ func (l *Log) unavailable(err error) error {
 	if err == nil {
 		err = errors.New("it is not open yet")
 	}
-	return &vstream.UnavailableError{Err: err}
+	return &vstream.UnavailableError{Err: lost(err)}
 }
 
 // Range implements [vstream.Log].
@@ -245,7 +310,9 @@ func (l *Log) rangeLocked() (vstream.Range, bool) {
 	if l.stream == nil || l.window.Peak().Offset < 0 {
 		return vstream.Range{}, false
 	}
-	return vstream.Range{Earliest: l.held.earliest, Latest: l.window.Peak().Offset}, true
+	// Where late events are all there is, whose neighbours are gone, it starts at the end.
+	latest := l.window.Peak().Offset
+	return vstream.Range{Earliest: min(l.held.earliest, latest), Latest: latest}, true
 }
 
 // Usage implements [vstream.Log]. Bytes are those of the stream, as they were a moment ago.
@@ -317,8 +384,8 @@ func (l *Log) Open(ctx context.Context, p vstream.Position) (vstream.Reader, err
 		return nil, l.unavailable(nil)
 	}
 	held, ok := l.rangeLocked()
-	r := &reader{log: l, generation: l.generation, seq: l.window.Next(), wanted: l.window.Peak().Offset + 1}
-	first := l.held.first
+	r := &reader{log: l, generation: l.generation, seq: l.window.Next(), last: -1, wanted: l.window.Peak().Offset + 1}
+	first, hole := l.held.first, l.hole
 	l.mu.RUnlock()
 	var err error
 	switch p := p.(type) {
@@ -327,7 +394,7 @@ func (l *Log) Open(ctx context.Context, p vstream.Position) (vstream.Reader, err
 	case vstream.Newest:
 		n := min(uint64(max(p, 0)), r.seq-min(first, r.seq))
 		if n > 0 {
-			r.seq -= n
+			r.seq = hole.before(r.seq - n)
 			err = r.here(ctx)
 		}
 	case vstream.Since:

@@ -16,58 +16,77 @@ type reader struct {
 	log        *Log
 	generation int
 	seq        uint64
-	wanted     vstream.Offset // the offset it would read next
+	last       vstream.Offset // of the event before seq, as it was read; -1 if none was
+	wanted     vstream.Offset // the offset it would read next, were there no late events
 	lost       bool           // seq is not known, or wanted is still to come
+	moved      bool           // into another stream, and what came before wanted is not there
 }
 
 func (r *reader) Next(ctx context.Context) ([]vstream.Event, error) {
+	for {
+		events, ok, err := r.next(ctx)
+		if ok || err != nil {
+			return events, err
+		}
+	}
+}
+
+// next is Next, unless the stream became another meanwhile: ok is false then.
+func (r *reader) next(ctx context.Context) (events []vstream.Event, ok bool, err error) {
 	l := r.log
 	if err := r.find(ctx); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	l.mu.RLock()
 	w := l.window
+	r.seq = l.hole.past(r.seq)
 	switch {
+	case r.generation != l.generation:
+		l.mu.RUnlock()
+		return nil, false, nil
 	case r.lost || r.seq >= w.Next():
 		l.mu.RUnlock()
-		return nil, nil
+		return nil, true, nil
 	case r.seq < l.held.first:
 		defer l.mu.RUnlock()
-		return nil, r.expiredLocked()
+		return nil, false, r.expiredLocked()
 	case r.seq >= w.First():
 		events := w.From(r.seq)
 		l.mu.RUnlock()
-		r.pass(uint64(len(events)), events[len(events)-1].Offset)
-		return events, nil
+		r.pass(events, r.seq+uint64(len(events)))
+		return events, true, nil
 	}
 	limit := w.First()
 	l.mu.RUnlock()
 
 	records, err := l.read(ctx, r.seq, int(min(readBatch, limit-r.seq)))
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	if records[0].seq > r.seq { // dropped just now, or a hole
-		l.mu.RLock()
-		expired := r.expiredLocked()
-		l.mu.RUnlock()
-		if expired != nil {
-			return nil, expired
-		}
+	l.mu.RLock()
+	same := r.generation == l.generation
+	if same && records[0].seq > r.seq { // dropped just now, or a hole
+		err = r.expiredLocked()
 	}
-	events := make([]vstream.Event, len(records))
+	l.mu.RUnlock()
+	if !same || err != nil {
+		return nil, false, err
+	}
+	events = make([]vstream.Event, len(records))
 	for i := range records {
 		events[i] = records[i].event
 	}
-	r.seq = records[len(records)-1].seq
-	r.pass(1, events[len(events)-1].Offset)
-	return events, nil
+	r.pass(events, records[len(records)-1].seq+1)
+	return events, true, nil
 }
 
-// pass moves past n events, the last of which has this offset.
-func (r *reader) pass(n uint64, last vstream.Offset) {
-	r.seq += n
-	r.wanted = last + 1
+// pass moves past events, to seq.
+func (r *reader) pass(events []vstream.Event, seq uint64) {
+	r.seq = seq
+	for i := range events {
+		r.last = events[i].Offset
+		r.wanted = max(r.wanted, r.last+1)
+	}
 }
 
 // expiredLocked is the error of a reader that retention has overtaken. Called under log.mu.
@@ -83,14 +102,13 @@ func (r *reader) expiredLocked() error {
 // it is still to come.
 func (r *reader) find(ctx context.Context) error {
 	l := r.log
-	l.mu.RLock()
-	if r.generation != l.generation {
-		r.generation, r.lost = l.generation, true
+	if err := r.move(ctx); err != nil {
+		return err
 	}
 	if !r.lost {
-		l.mu.RUnlock()
 		return nil
 	}
+	l.mu.RLock()
 	peak, dropped, next := l.window.Peak().Offset, l.held.dropped, l.window.Next()
 	held, _ := l.rangeLocked()
 	l.mu.RUnlock()
@@ -98,7 +116,7 @@ func (r *reader) find(ctx context.Context) error {
 		r.seq = next
 		return nil
 	}
-	if r.wanted <= dropped {
+	if r.wanted <= dropped || r.moved && r.wanted < held.Earliest {
 		return &vstream.ExpiredError{Requested: r.wanted, Earliest: held.Earliest, Latest: held.Latest}
 	}
 	seq, err := l.seek(ctx, byOffset(r.wanted))
@@ -106,6 +124,29 @@ func (r *reader) find(ctx context.Context) error {
 		return err
 	}
 	r.seq, r.lost = seq, false
+	return nil
+}
+
+// move finds out, when the stream has become another, whether the reader's place is the
+// same in it: where only a later part was lost it is, late events and all.
+func (r *reader) move(ctx context.Context) error {
+	l := r.log
+	l.mu.RLock()
+	generation, first, next := l.generation, l.held.first, l.window.Next()
+	l.mu.RUnlock()
+	if r.generation == generation {
+		return nil
+	}
+	same := false
+	if !r.lost && r.last >= 0 && r.seq > first && r.seq <= next {
+		e, err := l.event(ctx, r.seq-1)
+		if err != nil {
+			return err
+		}
+		same = e.Offset == r.last
+	}
+	r.generation = generation
+	r.lost, r.moved = !same, r.moved || !same
 	return nil
 }
 

@@ -49,9 +49,10 @@ var textHeaders = []struct {
 
 // A record is an event in its stream.
 type record struct {
-	seq    uint64
-	before memlog.Peak // of the log before it
-	event  vstream.Event
+	seq     uint64
+	missing uint64      // how many sequence numbers right before it are not there, as far as was read
+	before  memlog.Peak // of the log before it
+	event   vstream.Event
 }
 
 // after is the peak of the log once the record is in it.

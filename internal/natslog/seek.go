@@ -57,10 +57,14 @@ func (l *Log) seek(ctx context.Context, g goal) (uint64, error) {
 		defer l.mu.RUnlock()
 		return max(g.inside(w), l.held.first), nil
 	}
-	low, high := l.held.first, w.First()-1
+	low, high := l.held.first, l.hole.before(w.First()-1)
+	generation := l.generation
 	l.mu.RUnlock()
 	if low > high {
 		return low, nil
+	}
+	if seq, ok := l.cached(generation, g); ok && seq >= low {
+		return seq, nil
 	}
 	// It is in low to high: the peak after high has reached it.
 	under, over := memlog.NoPeak, base
@@ -82,15 +86,11 @@ func (l *Log) seek(ctx context.Context, g goal) (uint64, error) {
 		if err != nil {
 			return 0, err
 		}
-		r := &records[0]
-		if r.seq > high {
-			high = middle
-			continue
-		}
+		r := &records[0] // at middle, or after a hole
 		after := r.after()
-		l.marks.set(r.seq, after)
+		l.marks.set(generation, r.seq, after)
 		if g.reached(after) {
-			high, over = r.seq, after
+			high, over = middle, after // no matter how large the hole: it must come to an end
 		} else {
 			low, under = r.seq+1, after
 		}
@@ -113,8 +113,9 @@ func (l *Log) seek(ctx context.Context, g goal) (uint64, error) {
 // marks are places in a stream that are known, by which others are found. The zero value
 // knows none.
 type marks struct {
-	mu  sync.Mutex
-	all []mark // under mu; by seq
+	mu         sync.Mutex
+	generation int    // under mu; what they are marks of
+	all        []mark // under mu; by seq
 }
 
 // A mark is the peak of a log after a message.
@@ -123,9 +124,12 @@ type mark struct {
 	peak memlog.Peak
 }
 
-func (m *marks) set(seq uint64, peak memlog.Peak) {
+func (m *marks) set(generation int, seq uint64, peak memlog.Peak) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if generation != m.generation {
+		return
+	}
 	i, found := slices.BinarySearchFunc(m.all, seq, func(k mark, seq uint64) int { return int(int64(k.seq) - int64(seq)) })
 	if found {
 		return
@@ -178,8 +182,8 @@ func (m *marks) forget(first uint64) {
 	m.all = slices.DeleteFunc(m.all, func(k mark) bool { return k.seq < first })
 }
 
-func (m *marks) clear() {
+func (m *marks) clear(generation int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.all = nil
+	m.generation, m.all = generation, nil
 }
