@@ -45,6 +45,12 @@ SOAK ?= 1h
 soak: ## a collector in a storm of faults for SOAK (1h): nothing lost, nothing doubled
 	go test -race -run '^TestSoak$$' -timeout 0 -v ./internal/collector -args -soak $(SOAK)
 
+CHAOS ?= 10m
+
+.PHONY: chaos
+chaos: ## a cluster whose parts are killed and cut off for CHAOS (10m): nothing lost, and the delays
+	go test -run '^TestNothingIsLostOrDoubledInAClusterInTrouble$$' -timeout 0 -v ./cmd/vstream -args -chaos $(CHAOS)
+
 .PHONY: bench
 bench: ## the Go benchmarks; BENCH=regexp for some of them
 	go test -run='^$$' -bench='$(BENCH)' -benchmem ./...

@@ -23,6 +23,10 @@ func (e *Engine) cluster(ctx context.Context, keep func(context.Context, *nats.C
 	c := &e.config
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
+	// Connections last until keep has ended, but a stop does not wait for the first one.
+	dialing, hangUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer hangUp()
+	connecting := context.AfterFunc(ctx, hangUp)
 	options := []nats.Option{
 		nats.Name("vstream"),
 		nats.MaxReconnects(-1),
@@ -31,11 +35,11 @@ func (e *Engine) cluster(ctx context.Context, keep func(context.Context, *nats.C
 		nats.PingInterval(3 * time.Second), // a connection that is cut in silence shows after three
 		nats.MaxPingsOutstanding(2),
 		nats.Timeout(dialTimeout),
-		nats.SetCustomDialer(dialer{ctx}),
+		nats.SetCustomDialer(dialer{dialing}),
 		nats.ReconnectBufSize(-1), // what cannot be sent now is decided about anew
 		nats.IgnoreAuthErrorAbort(),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
-			if err != nil && ctx.Err() == nil {
+			if err != nil && dialing.Err() == nil {
 				c.Logger.Warn("connection to NATS lost", "error", c.redact(err))
 			}
 		}),
@@ -65,6 +69,7 @@ func (e *Engine) cluster(ctx context.Context, keep func(context.Context, *nats.C
 		options = append(options, nats.Secure(&tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}))
 	}
 	nc, err := nats.Connect(c.URL, options...)
+	connecting()
 	switch {
 	case errors.Is(err, nats.ErrAuthorization):
 		return fatal(errors.New("NATS refuses the credentials; check NATS_CREDENTIALS_FILE, or the user in NATS_URL"))
@@ -79,6 +84,7 @@ func (e *Engine) cluster(ctx context.Context, keep func(context.Context, *nats.C
 		return err
 	}
 	err = keep(ctx, nc)
+	hangUp() // Close would wait for a connection that is being made
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}

@@ -205,7 +205,11 @@ func (l *leases) once(ctx context.Context, js jetstream.JetStream, replicas int)
 	if err != nil {
 		return fmt.Errorf("watch the leases: %w", lost(err))
 	}
-	defer func() { _ = watch.Stop() }()
+	defer func() {
+		if ctx.Err() == nil { // else the connection is closed soon, which does not wait for an answer
+			_ = watch.Stop()
+		}
+	}()
 	l.mu.Lock()
 	l.bucket = bucket
 	for _, lease := range l.leases {
