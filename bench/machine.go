@@ -1,0 +1,82 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"time"
+)
+
+// A fact is something that figures depend on. Facts name neither the machine nor places on
+// it: they are published.
+type fact struct{ name, value string }
+
+// machine returns the facts of this machine; dir is where the stores are.
+func machine(dir string) []fact {
+	if dir == "" {
+		dir = os.TempDir()
+	}
+	cpu := fmt.Sprintf("%d cores", runtime.NumCPU())
+	if model := field("/proc/cpuinfo", "model name", ":"); model != "" {
+		cpu += ", " + model
+	}
+	memory, _ := os.ReadFile("/proc/meminfo")
+	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
+	load, _ := os.ReadFile("/proc/loadavg")
+	facts := []fact{
+		{"Date", time.Now().UTC().Format("2006-01-02 15:04 UTC")},
+		{"CPU", cpu},
+		{"Memory", bytesOf(kibibytes(string(memory), "MemTotal"))},
+		{"System", strings.TrimSpace(runtime.GOOS + "/" + runtime.GOARCH + " " + string(kernel))},
+		{"File system", fileSystem(dir)},
+		{"Go", runtime.Version()},
+	}
+	if first, _, ok := strings.Cut(string(load), " "); ok {
+		facts = append(facts, fact{"Load before it began", first})
+	}
+	if build, ok := debug.ReadBuildInfo(); ok {
+		for _, module := range build.Deps {
+			if strings.HasPrefix(module.Path, "github.com/nats-io/nats") {
+				facts = append(facts, fact{module.Path, module.Version})
+			}
+		}
+	}
+	return facts
+}
+
+// field returns the value of the first line of a file with this name in front of a
+// separator.
+func field(file, name, separator string) string {
+	text, _ := os.ReadFile(file)
+	for line := range strings.Lines(string(text)) {
+		if key, value, ok := strings.Cut(line, separator); ok && strings.TrimSpace(key) == name {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
+// fileSystem returns the kind of file system that a directory is on.
+func fileSystem(dir string) string {
+	dir, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return "unknown"
+	}
+	mounts, _ := os.ReadFile("/proc/self/mounts")
+	kind, longest := "unknown", ""
+	for line := range strings.Lines(string(mounts)) {
+		parts := strings.Fields(line)
+		if len(parts) < 3 {
+			continue
+		}
+		at := parts[1]
+		below := dir == at || strings.HasPrefix(dir, strings.TrimSuffix(at, "/")+"/")
+		if below && len(at) >= len(longest) {
+			kind, longest = parts[2], at
+		}
+	}
+	return kind
+}
