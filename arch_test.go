@@ -21,7 +21,7 @@ var permitted = map[string][]string{
 	"internal/logtest":  {"vstream", "github.com/google/go-cmp"},
 	"internal/spelling": {},
 	"internal/natslog": {
-		"vstream", "vstream/internal/memlog", "github.com/nats-io", "github.com/synadia-io/orbit.go",
+		"vstream", "vstream/internal/memlog", "github.com/nats-io",
 		"github.com/gofrs/flock", "github.com/cenkalti/backoff", "golang.org/x/sync/errgroup",
 	},
 	"internal/metrics":     {"vstream", "github.com/prometheus/client_golang"},

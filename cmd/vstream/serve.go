@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
@@ -58,6 +59,10 @@ func serveCommand() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("%s: %w", c.labels["PORT"], err)
 			}
+			if c.logDir != "" && os.Getenv("GOMEMLIMIT") == "" {
+				// The store keeps what it has read for some seconds, as long as there is room.
+				debug.SetMemoryLimit(storeMemory)
+			}
 			logger.Info("serving", "version", versionText(), "address", listener.Addr().String())
 			return c.serve(cmd.Context(), engine, readings, listener, logger)
 		},
@@ -82,6 +87,10 @@ const (
 	memoryBytes = 256 << 20
 	storeBytes  = 2 << 30
 )
+
+// storeMemory is what a server with its logs in a directory should get along with, unless
+// GOMEMLIMIT says otherwise: enough for some ten thousand watchers.
+const storeMemory = 1 << 30
 
 // engine returns what keeps the logs beyond the process, or nil where that is not
 // configured.

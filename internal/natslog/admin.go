@@ -1,7 +1,6 @@
 package natslog
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +13,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"vstream"
 	"vstream/internal/memlog"
@@ -256,7 +254,7 @@ func (s *Store) Verify(ctx context.Context, vcenter string, visit func(e *vstrea
 		if err != nil {
 			return fmt.Errorf("read from the log of %s: %w", vcenter, err)
 		}
-		if messages[0].Sequence > v.next { // or it was dropped just now, as is its right
+		if messages[0].seq > v.next { // or it was dropped just now, as is its right
 			now, err := found.tail(ctx)
 			if err != nil {
 				return err
@@ -266,10 +264,10 @@ func (s *Store) Verify(ctx context.Context, vcenter string, visit func(e *vstrea
 			}
 		}
 		for _, m := range messages {
-			if m.Sequence > t.last {
+			if m.seq > t.last {
 				return nil
 			}
-			if m.Sequence >= v.next {
+			if m.seq >= v.next {
 				visit(v.look(m))
 			}
 		}
@@ -287,41 +285,33 @@ type verifier struct {
 	late     map[vstream.Offset]bool // all late events, and whether their offset was met
 }
 
+// A numbered message is one as it is in the stream.
+type numbered struct {
+	seq uint64
+	*nats.Msg
+}
+
 // messages returns at least one message from seq on, as it is in the stream, or errNothing.
-func (s *stream) messages(ctx context.Context, seq uint64) ([]*jetstream.RawStreamMsg, error) {
+func (s *stream) messages(ctx context.Context, seq uint64) (messages []numbered, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	batch, err := jetstreamext.GetBatch(ctx, s.js, s.name, readBatch, jetstreamext.GetBatchSeq(seq), jetstreamext.GetBatchMaxBytes(readBytes))
-	if err != nil {
-		return nil, err
-	}
-	var messages []*jetstream.RawStreamMsg
-	for m, err := range batch {
-		if errors.Is(err, jetstreamext.ErrNoMessages) {
-			return nil, errNothing
-		}
-		if err != nil {
-			return nil, err
-		}
-		messages = append(messages, m)
-	}
-	if len(messages) == 0 { // as after a timeout
-		return nil, cmp.Or(context.Cause(ctx), errNoAnswer)
-	}
-	return messages, nil
+	err = s.get(ctx, getRequest{Seq: seq, Batch: readBatch, MaxBytes: readBytes}, func(seq uint64, m *nats.Msg) {
+		messages = append(messages, numbered{seq, m})
+	})
+	return messages, err
 }
 
 // look returns the event of a message, and what is wrong with it.
-func (v *verifier) look(m *jetstream.RawStreamMsg) (*vstream.Event, []Fault) {
+func (v *verifier) look(m numbered) (*vstream.Event, []Fault) {
 	var faults []Fault
 	fault := func(kind, format string, args ...any) {
 		faults = append(faults, Fault{Kind: kind, Text: fmt.Sprintf(format, args...)})
 	}
-	if m.Sequence > v.next {
-		faults = append(faults, v.missing(m.Sequence))
+	if m.seq > v.next {
+		faults = append(faults, v.missing(m.seq))
 	}
-	v.next = m.Sequence + 1
-	r, err := parse(m)
+	v.next = m.seq + 1
+	r, err := parse(m.seq, m.Header, m.Data)
 	if err != nil {
 		fault(faultForeign, "%v", err)
 		return nil, faults
@@ -329,15 +319,15 @@ func (v *verifier) look(m *jetstream.RawStreamMsg) (*vstream.Event, []Fault) {
 	e := &r.event
 	if v.known && !samePeak(v.peak, r.before) {
 		fault(faultChain, "event %d was written after %s, and follows %s", e.Offset, showPeak(r.before), showPeak(v.peak))
-		faults[len(faults)-1].Mended = m.Sequence <= v.mended
+		faults[len(faults)-1].Mended = m.seq <= v.mended
 	}
 	isLate := e.Offset <= r.before.Offset
-	if want := v.subjects.of(isLate); m.Subject != want {
-		fault(faultSubject, "event %d is on %s, it belongs on %s", e.Offset, m.Subject, want)
+	if want := v.subjects.of(isLate); m.Header.Get(jetstream.SubjectHeader) != want {
+		fault(faultSubject, "event %d is on %s, it belongs on %s", e.Offset, m.Header.Get(jetstream.SubjectHeader), want)
 	}
 	if met, some := v.late[e.Offset]; some {
 		if met {
-			fault(faultTwice, "event %d is there again, in message %d", e.Offset, m.Sequence)
+			fault(faultTwice, "event %d is there again, in message %d", e.Offset, m.seq)
 		}
 		v.late[e.Offset] = true
 	}

@@ -225,7 +225,7 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 		{
 			name:     "a message of somebody else",
 			messages: []*nats.Msg{written(1, -1), {Subject: "vstream.vc.event", Data: []byte("hello")}, written(2, 1)},
-			want:     []string{`not an event: message 2 is no event of vstream: its header Vstream-Offset is ""`},
+			want:     []string{`not an event: message 2 is no event of vstream: its header Vstream-Event is ""`},
 		},
 		{
 			name:     "wrong subjects",

@@ -11,7 +11,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"vstream"
 	"vstream/internal/memlog"
@@ -113,6 +112,13 @@ func (l *Log) appendSome(ctx context.Context, events []vstream.Event) (dealt int
 	return dealt, nil
 }
 
+// Headers of a batch's messages, after ADR-50 of NATS.
+const (
+	batchIDHeader       = "Nats-Batch-Id"
+	batchSequenceHeader = "Nats-Batch-Sequence"
+	batchCommitHeader   = "Nats-Batch-Commit"
+)
+
 // publish writes messages as one batch, that is there in full afterwards or not at all, and
 // returns the sequence number of the last. It waits for the answer to the first before it
 // sends the others, so that what is refused costs little.
@@ -122,12 +128,22 @@ func (s *stream) publish(ctx context.Context, messages []*nats.Msg) (last uint64
 	if s.session != nil { // once that is over there will be no answer
 		defer context.AfterFunc(s.session, cancel)()
 	}
-	id := rand.Text()
+	id, count := rand.Text(), len(messages)
+	if count == 1 && s.alone {
+		// A batch of one costs several times as much. Only where nobody else writes: a cluster
+		// holds what a single message expects against what it has agreed on so far, not against
+		// what is under way.
+		id, count = "", 0
+	}
 	for i, m := range messages {
-		m.Header[jetstreamext.BatchIDHeader] = []string{id}
-		m.Header[jetstreamext.BatchSeqHeader] = []string{strconv.Itoa(i + 1)}
+		if id != "" {
+			m.Header[batchIDHeader] = []string{id}
+			m.Header[batchSequenceHeader] = []string{strconv.Itoa(i + 1)}
+		}
 		if i == len(messages)-1 {
-			m.Header[jetstreamext.BatchCommitHeader] = []string{"1"}
+			if id != "" {
+				m.Header[batchCommitHeader] = []string{"1"}
+			}
 		} else if i > 0 {
 			if err := s.js.Conn().PublishMsg(m); err != nil {
 				return 0, err
@@ -155,7 +171,7 @@ func (s *stream) publish(ctx context.Context, messages []*nats.Msg) (last uint64
 			return 0, fmt.Errorf("NATS answers with %q: %w", answer.Data, err)
 		case ack.Error != nil:
 			return 0, ack.Error
-		case ack.Batch != id || ack.Count != len(messages):
+		case ack.Batch != id || ack.Count != count:
 			return 0, fmt.Errorf("NATS answers with %q to a batch of %d", answer.Data, len(messages))
 		}
 		last = ack.Sequence

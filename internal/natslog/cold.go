@@ -85,7 +85,7 @@ func (l *Log) readCached(ctx context.Context, seq uint64) ([]record, error) {
 		}
 	}
 	l.cold.mu.Unlock()
-	records, err := l.read(ctx, seq, readBatch)
+	records, err := l.read(ctx, seq, seekBatch)
 	if err != nil {
 		return nil, err
 	}

@@ -71,7 +71,7 @@ func TestEventsReadFromTheStreamAreWhatWasAppended(t *testing.T) {
 		ev.Message = "message \"quoted\" ü " + strings.Repeat("m", i)
 		ev.JSON = []byte(`{"specversion":"1.0","id":"x","data":{"FullFormattedMessage":"message \"quoted\" ü ` + strings.Repeat("m", i) + `"}}`)
 		ev.Chain = int32(i - 3)
-		for _, header := range textHeaders {
+		for _, header := range texts {
 			*header.field(&ev) = text
 		}
 		events = append(events, ev)
@@ -189,7 +189,7 @@ func TestMessagesOfOthersAreNotEvents(t *testing.T) {
 		t.Helper()
 		for range n {
 			m := nats.NewMsg("vstream.vc.event")
-			m.Header.Set(offsetHeader, "77")
+			m.Header.Set(eventHeader, "offset=77&type=theirs")
 			m.Data = []byte("not ours")
 			if _, err := js.PublishMsg(t.Context(), m); err != nil {
 				t.Fatal(err)

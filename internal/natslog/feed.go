@@ -73,7 +73,7 @@ func (l *Log) fed(seq uint64, m jetstream.Msg) {
 	if seq < l.window.Next() {
 		return
 	}
-	r, err := parseHeader(seq, m.Headers(), m.Data())
+	r, err := parse(seq, m.Headers(), m.Data())
 	switch {
 	case seq > l.window.Next():
 		l.disagree()

@@ -4,47 +4,45 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"vstream"
 	"vstream/internal/memlog"
 )
 
-// Headers of a message. Those that are empty are left out; in their values control
-// characters and per cent signs are percent-encoded.
+// Headers of a message.
 const (
 	contentTypeHeader = "content-type"
-	offsetHeader      = "Vstream-Offset"
-	// beforeHeader is the peak of the log before the event: highest offset and latest time,
-	// "-1" for the first event of all. It makes the stream a chain, in which a lost message
-	// shows, and one that can be searched though events come late.
-	beforeHeader = "Vstream-Before"
-	timeHeader   = "Vstream-Time"
-	chainHeader  = "Vstream-Chain"
+	// eventHeader holds, as a form does (key=value&…, percent-encoded), what is known of the
+	// event without its payload: offset, time, chain, the texts of fields that are not empty,
+	// and before, the peak of the log before the event. That makes the stream a chain, in which a
+	// lost message shows, and one that can be searched though events come late. It is one
+	// header, for each costs both server and client more than what is in it.
+	eventHeader = "Vstream-Event"
 )
 
 const contentType = "application/cloudevents+json; charset=utf-8"
 
-// textHeaders are the fields of an event that are kept as they are.
-var textHeaders = []struct {
-	name  string
+// texts are the fields of an event that are texts.
+var texts = []struct {
+	key   string
 	field func(*vstream.Event) *string
 }{
-	{"Vstream-Type", func(e *vstream.Event) *string { return &e.Type }},
-	{"Vstream-Class", func(e *vstream.Event) *string { return &e.Class }},
-	{"Vstream-Severity", func(e *vstream.Event) *string { return &e.Severity }},
-	{"Vstream-User", func(e *vstream.Event) *string { return &e.User }},
-	{"Vstream-Vm", func(e *vstream.Event) *string { return &e.VM }},
-	{"Vstream-Host", func(e *vstream.Event) *string { return &e.Host }},
-	{"Vstream-Cluster", func(e *vstream.Event) *string { return &e.Cluster }},
-	{"Vstream-Datacenter", func(e *vstream.Event) *string { return &e.Datacenter }},
-	{"Vstream-Datastore", func(e *vstream.Event) *string { return &e.Datastore }},
-	{"Vstream-Network", func(e *vstream.Event) *string { return &e.Network }},
+	{"type", func(e *vstream.Event) *string { return &e.Type }},
+	{"class", func(e *vstream.Event) *string { return &e.Class }},
+	{"severity", func(e *vstream.Event) *string { return &e.Severity }},
+	{"user", func(e *vstream.Event) *string { return &e.User }},
+	{"vm", func(e *vstream.Event) *string { return &e.VM }},
+	{"host", func(e *vstream.Event) *string { return &e.Host }},
+	{"cluster", func(e *vstream.Event) *string { return &e.Cluster }},
+	{"datacenter", func(e *vstream.Event) *string { return &e.Datacenter }},
+	{"datastore", func(e *vstream.Event) *string { return &e.Datastore }},
+	{"network", func(e *vstream.Event) *string { return &e.Network }},
 }
 
 // A record is an event in its stream.
@@ -60,54 +58,66 @@ func (r *record) after() memlog.Peak { return r.before.With(&r.event) }
 
 // message returns e as it is published.
 func message(subject string, e *vstream.Event, before memlog.Peak) *nats.Msg {
-	h := nats.Header{
-		contentTypeHeader: {contentType},
-		offsetHeader:      {e.Offset.String()},
-		beforeHeader:      {writePeak(before)},
-		timeHeader:        {writeTime(e.Time)},
-	}
+	var b strings.Builder
+	b.WriteString("offset=" + e.Offset.String() + "&before=" + writePeak(before) + "&time=" + writeTime(e.Time))
 	if e.Chain != 0 {
-		h[chainHeader] = []string{strconv.Itoa(int(e.Chain))}
+		b.WriteString("&chain=" + strconv.Itoa(int(e.Chain)))
 	}
-	for _, text := range textHeaders {
+	for _, text := range texts {
 		if value := *text.field(e); value != "" {
-			h[text.name] = []string{escape(value)}
+			b.WriteString("&" + text.key + "=" + url.QueryEscape(value))
 		}
 	}
-	return &nats.Msg{Subject: subject, Header: h, Data: e.JSON}
+	return &nats.Msg{Subject: subject, Data: e.JSON, Header: nats.Header{
+		contentTypeHeader: {contentType},
+		eventHeader:       {b.String()},
+	}}
 }
 
-// parse reads a message back.
-func parse(m *jetstream.RawStreamMsg) (record, error) {
-	return parseHeader(m.Sequence, m.Header, m.Data)
-}
-
-func parseHeader(seq uint64, h nats.Header, data []byte) (record, error) {
-	r := record{seq: seq}
-	offset, err := strconv.ParseInt(h.Get(offsetHeader), 10, 64)
-	if err != nil || offset < 0 {
-		return r, fmt.Errorf("message %d is no event of vstream: its header %s is %q", seq, offsetHeader, h.Get(offsetHeader))
-	}
-	if r.before, err = readPeak(h.Get(beforeHeader)); err != nil {
-		return r, fmt.Errorf("message %d, header %s: %w", seq, beforeHeader, err)
-	}
-	r.event = vstream.Event{Offset: vstream.Offset(offset), JSON: data, Message: messageOf(data)}
-	if r.event.Time, err = readTime(h.Get(timeHeader)); err != nil {
-		return r, fmt.Errorf("message %d, header %s: %w", seq, timeHeader, err)
-	}
-	if chain := h.Get(chainHeader); chain != "" {
-		n, err := strconv.ParseInt(chain, 10, 32)
-		if err != nil {
-			return r, fmt.Errorf("message %d, header %s: %w", seq, chainHeader, err)
+// parse reads a message back. Keys that it does not know are a later version's to add.
+func parse(seq uint64, h nats.Header, data []byte) (record, error) {
+	r := record{seq: seq, event: vstream.Event{Offset: -1, JSON: data, Message: messageOf(data)}}
+	header := h.Get(eventHeader)
+	for field := range strings.SplitSeq(header, "&") {
+		key, value, _ := strings.Cut(field, "=")
+		if err := r.set(key, value); err != nil {
+			return r, fmt.Errorf("message %d, header %s, %s: %w", seq, eventHeader, key, err)
 		}
-		r.event.Chain = int32(n)
 	}
-	for _, text := range textHeaders {
-		if value := h.Get(text.name); value != "" {
-			*text.field(&r.event) = unescape(value)
-		}
+	if r.event.Offset < 0 || !strings.Contains(header, "&before=") || !strings.Contains(header, "&time=") {
+		return r, fmt.Errorf("message %d is no event of vstream: its header %s is %q", seq, eventHeader, header)
 	}
 	return r, nil
+}
+
+// set takes in what the header says about one thing.
+func (r *record) set(key, value string) (err error) {
+	e := &r.event
+	switch key {
+	case "offset":
+		n, err := strconv.ParseInt(value, 10, 64)
+		if err != nil || n < 0 {
+			return fmt.Errorf("%q is no offset", value)
+		}
+		e.Offset = vstream.Offset(n)
+	case "before":
+		r.before, err = readPeak(value)
+	case "time":
+		e.Time, err = readTime(value)
+	case "chain":
+		n, err := strconv.ParseInt(value, 10, 32)
+		if err != nil {
+			return err
+		}
+		e.Chain = int32(n)
+	default:
+		for _, text := range texts {
+			if text.key == key {
+				*text.field(e), err = url.QueryUnescape(value)
+			}
+		}
+	}
+	return err
 }
 
 // writeTime writes seconds since 1970 and, after a point, nanoseconds: unlike RFC 3339 it
@@ -131,14 +141,14 @@ func writePeak(p memlog.Peak) string {
 	if p.Offset < 0 {
 		return "-1"
 	}
-	return p.Offset.String() + " " + writeTime(p.Time)
+	return p.Offset.String() + "," + writeTime(p.Time)
 }
 
 func readPeak(s string) (memlog.Peak, error) {
 	if s == "-1" {
 		return memlog.NoPeak, nil
 	}
-	first, second, _ := strings.Cut(s, " ")
+	first, second, _ := strings.Cut(s, ",")
 	offset, err := strconv.ParseInt(first, 10, 64)
 	if err != nil {
 		return memlog.Peak{}, err
@@ -169,49 +179,4 @@ func messageOf(data []byte) string {
 		return ""
 	}
 	return text
-}
-
-const hexDigits = "0123456789ABCDEF"
-
-// escape percent-encodes what a header cannot hold, or would lose.
-func escape(s string) string {
-	special := func(i int) bool {
-		c := s[i]
-		return c < ' ' || c == 0x7f || c == '%' || c == ' ' && (i == 0 || i == len(s)-1)
-	}
-	clean := true
-	for i := range len(s) {
-		clean = clean && !special(i)
-	}
-	if clean {
-		return s
-	}
-	var b strings.Builder
-	for i := range len(s) {
-		if special(i) {
-			b.Write([]byte{'%', hexDigits[s[i]>>4], hexDigits[s[i]&15]})
-		} else {
-			b.WriteByte(s[i])
-		}
-	}
-	return b.String()
-}
-
-// unescape undoes escape. What is not of its making stays as it is.
-func unescape(s string) string {
-	if !strings.Contains(s, "%") {
-		return s
-	}
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '%' && i+2 < len(s) {
-			if n, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
-				b.WriteByte(byte(n))
-				i += 2
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
 }

@@ -11,6 +11,9 @@ import (
 )
 
 const (
+	// seekBatch is how many events are read at once where one is looked for: few, for each
+	// costs as much as a tenth of a look elsewhere, but some, for the next looks are often near.
+	seekBatch = 32
 	// markEvery is how many events lie between the places that are remembered while a log
 	// grows.
 	markEvery = 1024
@@ -74,7 +77,7 @@ func (l *Log) seek(ctx context.Context, g goal) (uint64, error) {
 	if m, ok := l.marks.above(g.reached); ok && m.seq <= high {
 		high, over = m.seq, m.peak
 	}
-	for guess := true; low < high && high-low >= readBatch; guess = !guess {
+	for guess := true; low < high && high-low >= seekBatch; guess = !guess {
 		middle := low + (high-low)/2
 		if guess && under.Offset >= 0 { // else there is nothing to guess from
 			share := min(max(g.share(under, over), 0), 1)

@@ -3,15 +3,17 @@ package natslog
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/synadia-io/orbit.go/jetstreamext"
 )
 
 const (
@@ -30,6 +32,7 @@ type stream struct {
 	subjects subjects
 	js       jetstream.JetStream
 	logger   *slog.Logger
+	alone    bool            // no other process can write to it
 	fetched  *atomic.Int64   // counts reads, for tests; may be nil
 	session  context.Context // done when js is of no use any more; may be nil
 	jetstream.Stream
@@ -48,7 +51,7 @@ func subjectsOf(vcenter string) subjects {
 // find opens the stream of a vCenter, makes it if there is none, and gives it the
 // configured limits if it has others.
 func (c *Config) find(ctx context.Context, js jetstream.JetStream, vcenter string) (*stream, error) {
-	s := &stream{name: streamName(vcenter), subjects: subjectsOf(vcenter), js: js, logger: c.Logger, fetched: c.fetched, session: ctx}
+	s := &stream{name: streamName(vcenter), subjects: subjectsOf(vcenter), js: js, logger: c.Logger, alone: c.Dir != "", fetched: c.fetched, session: ctx}
 	var err error
 	look, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
@@ -194,36 +197,81 @@ func (s *stream) fetch(ctx context.Context, seq uint64, n int, subject string) (
 	if s.fetched != nil {
 		s.fetched.Add(1)
 	}
-	options := []jetstreamext.GetBatchOpt{jetstreamext.GetBatchSeq(seq), jetstreamext.GetBatchMaxBytes(readBytes)}
-	if subject != "" {
-		options = append(options, jetstreamext.GetBatchSubject(subject))
-	}
-	messages, err := jetstreamext.GetBatch(ctx, s.js, s.name, n, options...)
-	if err != nil {
-		return nil, 0, err
-	}
 	records, next = make([]record, 0, n), seq
-	for m, err := range messages {
-		if errors.Is(err, jetstreamext.ErrNoMessages) {
-			return nil, 0, errNothing
-		}
-		if err != nil {
-			return nil, 0, err
-		}
-		missing := m.Sequence - next
-		next = m.Sequence + 1
-		r, err := parse(m)
+	err = s.get(ctx, getRequest{Seq: seq, Subject: subject, Batch: n, MaxBytes: readBytes}, func(at uint64, m *nats.Msg) {
+		missing := at - next
+		next = at + 1
+		r, err := parse(at, m.Header, m.Data)
 		if err != nil {
 			s.logger.Warn("message ignored: vstream has not written it", "stream", s.name, "error", err)
-			continue
+			return
 		}
 		r.missing = missing
 		records = append(records, r)
-	}
-	if next == seq { // a timeout ends the messages without an error, and must not pass for the end of the stream
-		return nil, 0, cmp.Or(context.Cause(ctx), errNoAnswer)
+	})
+	switch {
+	case err != nil:
+		return nil, 0, err
+	case next == seq: // an end without a beginning must not pass for the end of the stream
+		return nil, 0, errNoAnswer
 	}
 	return records, next, nil
+}
+
+// getRequest asks for messages, as ADR-31 of NATS describes it: at most so many, of so many
+// bytes together but for the last, from a sequence number or a time on.
+type getRequest struct {
+	Seq      uint64     `json:"seq,omitempty"`
+	Since    *time.Time `json:"start_time,omitempty"`
+	Subject  string     `json:"next_by_subj,omitempty"`
+	Batch    int        `json:"batch"`
+	MaxBytes int        `json:"max_bytes,omitempty"`
+}
+
+// get calls each for every message that answers a request. It returns errNothing if there
+// are none, and an error unless the answer is whole.
+func (s *stream) get(ctx context.Context, request getRequest, each func(seq uint64, m *nats.Msg)) error {
+	body, err := json.Marshal(request)
+	if err != nil {
+		return err
+	}
+	nc := s.js.Conn()
+	answers := make(chan *nats.Msg, request.Batch+1)
+	inbox := nc.NewInbox()
+	sub, err := nc.ChanSubscribe(inbox, answers)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	if err := nc.PublishRequest("$JS.API.DIRECT.GET."+s.name, inbox, body); err != nil {
+		return err
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return errNoAnswer
+			}
+			return context.Cause(ctx)
+		case m := <-answers:
+			switch status := m.Header.Get("Status"); status {
+			case "":
+			case "204": // the end of the batch
+				return nil
+			case "404":
+				return errNothing
+			case "503":
+				return nats.ErrNoResponders
+			default:
+				return fmt.Errorf("NATS answers %s %s", status, m.Header.Get("Description"))
+			}
+			seq, err := strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
+			if err != nil {
+				return fmt.Errorf("NATS answers with a message without a number: %w", err)
+			}
+			each(seq, m)
+		}
+	}
 }
 
 var errNoAnswer = errors.New("no answer from NATS")
@@ -244,7 +292,7 @@ func (s *stream) newest(ctx context.Context) (record, error) {
 		if m.Sequence < last.seq {
 			continue
 		}
-		if last, err = parse(m); err != nil {
+		if last, err = parse(m.Sequence, m.Header, m.Data); err != nil {
 			return s.newestBefore(ctx, m.Sequence)
 		}
 	}
@@ -281,21 +329,12 @@ func (s *stream) newestBefore(ctx context.Context, seq uint64) (record, error) {
 
 // since returns the number of the first message that came at a time or later, or 0 if none
 // is found: never more, for what is before it will be dropped.
-func (s *stream) since(ctx context.Context, t time.Time) (uint64, error) {
+func (s *stream) since(ctx context.Context, t time.Time) (first uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	messages, err := jetstreamext.GetBatch(ctx, s.js, s.name, 1, jetstreamext.GetBatchStartTime(t))
-	if err != nil {
-		return 0, err
+	err = s.get(ctx, getRequest{Since: &t, Batch: 1}, func(seq uint64, _ *nats.Msg) { first = seq })
+	if errors.Is(err, errNothing) { // this copy of the stream lags behind
+		return 0, nil
 	}
-	for m, err := range messages {
-		if errors.Is(err, jetstreamext.ErrNoMessages) { // this copy of the stream lags behind
-			return 0, nil
-		}
-		if err != nil {
-			return 0, err
-		}
-		return m.Sequence, nil
-	}
-	return 0, cmp.Or(context.Cause(ctx), errNoAnswer)
+	return first, err
 }
