@@ -44,7 +44,7 @@ var ErrCredentials = errors.New("the vCenter refuses the credentials")
 type UnavailableError struct{ Err error }
 
 func (e *UnavailableError) Error() string {
-	return fmt.Sprintf("the log cannot be read now: %v", e.Err)
+	return fmt.Sprintf("the log cannot be reached now: %v", e.Err)
 }
 
 // Unwrap returns the reason.

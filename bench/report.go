@@ -16,7 +16,7 @@ type table struct {
 }
 
 // A row is something that was measured, for each number of events. The reference is what
-// was measured before natslog was built, and its design rests on (DESIGN.md §6).
+// was measured before natslog was built.
 type row struct {
 	label     string
 	show      func(get func(key string) (float64, bool)) string
@@ -234,7 +234,7 @@ func (b *bench) markdown() string {
 	var s strings.Builder
 	s.WriteString("# Logs\n\nMade by `go run ./bench log --record`, see [the description](../README.md). ")
 	s.WriteString("Medians of three runs; from half a million events on, of one. ")
-	s.WriteString("References were measured before natslog was built, and its design rests on them (DESIGN.md §6).\n\n")
+	s.WriteString("References were measured before natslog was built.\n\n")
 	for _, f := range b.facts {
 		fmt.Fprintf(&s, "- %s: %s\n", f.name, f.value)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"vstream"
+	"vstream/internal/logtest"
 )
 
 // diary is what a logger wrote.
@@ -359,5 +360,54 @@ func TestServersWithoutBatchesAreRefused(t *testing.T) {
 		if err := checkVersion(version); (err == nil) != fine {
 			t.Errorf("version %q: %v", version, err)
 		}
+	}
+}
+
+// What the documentation says that the user needs is enough.
+func TestTheDocumentedPermissionsSuffice(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/operate.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	may := func(what string) []string {
+		_, rest, found := strings.Cut(string(doc), "\n"+what+":")
+		if !found {
+			t.Fatalf("docs/operate.md does not say what may be %sd", what)
+		}
+		line, _, _ := strings.Cut(rest, "\n")
+		return strings.Split(strings.ReplaceAll(line, " ", ""), ",")
+	}
+	ns := startServer(t, func(o *server.Options) {
+		o.Users = []*server.User{{Username: "vstream", Password: "secret", Permissions: &server.Permissions{
+			Publish:   &server.SubjectPermission{Allow: may("publish")},
+			Subscribe: &server.SubjectPermission{Allow: may("subscribe")},
+		}}}
+	})
+	var said diary
+	config := clusterConfig(t, "nats://vstream:secret@"+ns.Addr().String())
+	config.WindowRecords, config.Retention = 1, time.Millisecond
+	config.Logger = slog.New(slog.NewTextHandler(&said, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	first := join(t, config, "vc")
+	second := join(t, config, "vc")
+	comesAbout(t, "one collects", func() bool { return first.has("vc") || second.has("vc") })
+	log := first.Log("vc")
+	if err := log.Append(t.Context(), logtest.Events(upTo(1, 100)...)); err != nil {
+		t.Fatal(err)
+	}
+	if err := log.SetOrigin(t.Context(), "instance", 1); err != nil {
+		t.Fatal(err)
+	}
+	comesAbout(t, "what is too old is dropped, and the other knows", func() bool {
+		r, _ := second.Log("vc").Range()
+		return r == vstream.Range{Earliest: 100, Latest: 100}
+	})
+	holder := first
+	if second.has("vc") {
+		holder = second
+	}
+	holder.stop()
+	comesAbout(t, "collecting is handed over", func() bool { return (first.has("vc") || second.has("vc")) && !holder.has("vc") })
+	if text := said.String(); strings.Contains(strings.ToLower(text), "permission") || strings.Contains(text, "secret") {
+		t.Errorf("it said:\n%s", text)
 	}
 }

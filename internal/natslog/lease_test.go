@@ -319,6 +319,9 @@ func TestAReplicaThatIsCutOffIsReplacedAndCannotWrite(t *testing.T) {
 	if err := add(lost, 4, 4); !errors.As(err, &unavailable) {
 		t.Errorf("while it is cut off, Append fails with %v", err)
 	}
+	if e, err := lost.Log("vc").Get(t.Context(), 2); err != nil || e.Offset != 2 {
+		t.Errorf("while it is cut off, what is in memory is %v, %v", e.Offset, err)
+	}
 	w.mend()
 	comesAbout(t, "it is ready again and knows what the other wrote", func() bool {
 		r, _ := lost.Log("vc").Range()

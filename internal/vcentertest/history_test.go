@@ -122,7 +122,7 @@ func TestPostXMLIsToldToTheByteAndBreaksThePageItIsOn(t *testing.T) {
 			return `<returnval xsi:type="NewInNineEvent">` + vcentertest.Base(k, at) + "</returnval>"
 		})
 		if events := c.read(c.collect(withMessages()), 10); len(events) != 1 || events[0] != nil {
-			t.Errorf("govmomi makes %v of it; VCENTER.md knows it as nil", events)
+			t.Errorf("govmomi makes %v of it; it is known to give nil", events)
 		}
 		if vc.Told()[0].Type != "NewInNineEvent" {
 			t.Errorf("told %+v", vc.Told())
