@@ -41,6 +41,7 @@ func TestWhatTheLogHasLostIsFetchedAgainOnce(t *testing.T) {
 		time.Sleep(time.Minute)
 		r.holds(1, 2, 5, 3, 4)
 		time.Sleep(30 * time.Minute) // it opens anew, without going so far back
+		r.stop()
 		if log.mended != 1 {
 			t.Errorf("the log was told %d times that it is mended", log.mended)
 		}
@@ -50,6 +51,5 @@ func TestWhatTheLogHasLostIsFetchedAgainOnce(t *testing.T) {
 		if last := f.opens[len(f.opens)-1]; len(f.opens) < 2 || last.Before(f.history[3].Time) {
 			t.Errorf("opened at %v: again at what was lost", f.opens)
 		}
-		r.stop()
 	})
 }
