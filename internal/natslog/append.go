@@ -90,14 +90,15 @@ func (l *Log) appendSome(ctx context.Context, events []vstream.Event) (dealt int
 	case errors.As(err, &refused) && (refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence ||
 		refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant):
 		l.disagree()
+		if t, err := s.tail(ctx); s.alone && err == nil && t.last == last {
+			l.fail()
+			return 0, errAtOdds
+		}
 		return 0, ErrFenced
 	case err != nil && ctx.Err() != nil:
 		return 0, context.Cause(ctx) // written or not: the feed will tell
 	case err != nil:
-		select {
-		case l.failing <- struct{}{}:
-		default:
-		}
+		l.fail()
 		return 0, l.unavailable(err) // written or not, as above
 	case got != last+uint64(len(fresh)):
 		l.disagree()
@@ -110,6 +111,18 @@ func (l *Log) appendSome(ctx context.Context, events []vstream.Event) (dealt int
 		}
 	}
 	return dealt, nil
+}
+
+// errAtOdds says that a store that nobody else writes to says one thing about its end when
+// asked and another when written to, as after damage to its files.
+var errAtOdds = errors.New("the store is at odds with itself about where it ends, perhaps because of damage; it is opened again")
+
+// fail tells that the stream does not take events.
+func (l *Log) fail() {
+	select {
+	case l.failing <- struct{}{}:
+	default:
+	}
 }
 
 // Headers of a batch's messages, after ADR-50 of NATS.

@@ -201,3 +201,41 @@ func TestADamagedStoreIsMendedFromTheVCenter(t *testing.T) {
 		})
 	}
 }
+
+// A store may find out that it is damaged only when it is read, and then ask for what it
+// does not have: it was taken for another process that had written, for ever.
+func TestAStoreThatFindsItsDamageOnlyWhenItIsReadIsOpenedAgain(t *testing.T) {
+	t.Parallel()
+	config := testConfig(t)
+	e, stop := start(t, config, "vc")
+	all := history(1, 900)
+	for batch := range slices.Chunk(all, 3) {
+		mustAppend(t, e.Log("vc"), slices.Clone(batch))
+	}
+	stop()
+	change(t, storeFiles(t, config.Dir, "msgs/*.blk")[0], func(data []byte) []byte {
+		clear(data[len(data)/2:][:3000])
+		return data
+	})
+	e, _ = start(t, config, "vc")
+	log := e.Log("vc")
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		since, lost := log.Lost()
+		from := 0
+		if lost {
+			from = int(since.Unix()) - 60
+		} else if r, ok := log.Range(); ok {
+			from = int(r.Latest) - 60
+		}
+		err := log.Append(t.Context(), slices.Clone(all[max(from, 0):]))
+		if err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("in a minute it takes nothing: %v", err)
+		}
+	}
+	if got := readAll(t, log); !slices.Equal(slices.Sorted(slices.Values(got)), upTo(1, 900)) {
+		t.Errorf("holds %d events", len(got))
+	}
+}

@@ -69,11 +69,11 @@ func (e *Engine) embedded(ctx context.Context, keep func(context.Context, *nats.
 			return ctx.Err()
 		}
 		if trouble.fatal.Load() || time.Since(began) > startTimeout {
-			return fmt.Errorf("open the directory for logs %s: %s", e.config.Dir, trouble.last())
+			return fmt.Errorf("open the directory for logs %s: %s", e.config.Dir, trouble.last("the embedded server does not answer"))
 		}
 	}
 	if !ns.JetStreamEnabled() {
-		return fmt.Errorf("open the directory for logs %s: %s", e.config.Dir, trouble.last())
+		return fmt.Errorf("open the directory for logs %s: %s", e.config.Dir, trouble.last("the embedded server does not answer"))
 	}
 	nc, err := nats.Connect("", nats.InProcessServer(ns), nats.Name("vstream"), nats.NoReconnect())
 	if err != nil {
@@ -93,7 +93,7 @@ func (e *Engine) embedded(ctx context.Context, keep func(context.Context, *nats.
 			case <-tick.C:
 				if !ns.JetStreamEnabled() || e.failing() || trouble.write.Load() {
 					// A server that could not write once never does again.
-					cancel(fmt.Errorf("write to %s: %s", e.config.Dir, trouble.last()))
+					cancel(fmt.Errorf("write to %s: %s", e.config.Dir, trouble.last("the store is opened again")))
 					return
 				}
 			}
@@ -144,11 +144,12 @@ type serverLog struct {
 	write  atomic.Bool            // something could not be written
 }
 
-func (l *serverLog) last() string {
+// last returns the last error that the server reported, or what else there is to say.
+func (l *serverLog) last(otherwise string) string {
 	if text := l.error.Load(); text != nil {
 		return *text
 	}
-	return "the embedded server does not answer"
+	return otherwise
 }
 
 func (l *serverLog) Errorf(format string, v ...any) {

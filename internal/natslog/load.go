@@ -226,7 +226,15 @@ func (l *Log) isPartOf(ctx context.Context, s *stream, t tail) (bool, error) {
 		return false, err
 	}
 	r := &records[0]
-	return r.seq == next-1 && r.event.Offset == last.Offset && samePeak(r.after(), peak), nil
+	if r.seq != next-1 || r.event.Offset != last.Offset || !samePeak(r.after(), peak) {
+		return false, nil
+	}
+	if t.last >= next { // unless all that should follow is lost: the feed would wait for it for ever
+		if _, err = s.read(ctx, next, 1, ""); errors.Is(err, errNothing) {
+			return false, nil
+		}
+	}
+	return true, err
 }
 
 func samePeak(a, b memlog.Peak) bool { return a.Offset == b.Offset && a.Time.Equal(b.Time) }
