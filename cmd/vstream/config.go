@@ -173,6 +173,10 @@ func (c *config) checkLog() error {
 	if c.logDir != "" && c.nats.url != "" {
 		return fmt.Errorf("%s and %s both say where to keep the logs; set only one of them", c.labels["LOG_DIR"], c.labels["NATS_URL"])
 	}
+	if stored := c.logDir != "" || c.nats.url != ""; stored && c.logBytes != 0 && c.logBytes < 2*c.recordBytes {
+		return fmt.Errorf("%s: a log must have room for two of the largest events, %s (%s)", c.labels["LOG_MAX_BYTES"],
+			humanize.IBytes(uint64(2*c.recordBytes)), c.labels["LOG_MAX_RECORD_SIZE_BYTES"])
+	}
 	for env, set := range map[string]bool{"NATS_CREDENTIALS_FILE": c.nats.credentials != "", "NATS_CA_FILE": c.nats.caFile != "", "LOG_REPLICAS": c.nats.replicas != 0} {
 		if set && c.nats.url == "" {
 			return fmt.Errorf("%s is for logs in NATS, but NATS_URL is not set", c.labels[env])

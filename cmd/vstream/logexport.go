@@ -115,6 +115,9 @@ func (x *export) run(ctx context.Context, cmd *cobra.Command, s *natslog.Store, 
 		count, err = x.write(ctx, w, reader, shown)
 		return err
 	}
+	if _, err := os.Lstat(x.output); x.output != "" && err == nil {
+		return fmt.Errorf("--output: %s is there already; give another name, or remove it", x.output)
+	}
 	if x.output == "" {
 		err = write(cmd.OutOrStdout())
 	} else {

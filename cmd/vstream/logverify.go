@@ -25,7 +25,8 @@ func (t *logTool) verifyCommand() *cobra.Command {
 		Long: "Read all of each log and check that no event is missing or there twice, that each is valid, and\n" +
 			"that what is kept beside it for filters is what it says. The exit code is 1 if something is wrong.\n\n" +
 			"What is missing is fetched again by a server, as far as the vCenter still has it; from then on it\n" +
-			"counts as mended. Types are checked with the prefix CLOUDEVENT_TYPE_PREFIX.",
+			"is told as asked for again and no error: the vCenter may not have had all of it. Types are checked\n" +
+			"with the prefix CLOUDEVENT_TYPE_PREFIX.",
 		Example: "  LOG_DIR=/var/lib/vstream vstream log verify\n" +
 			"  NATS_URL=nats://nats:4222 vstream log verify --vcenter vc1",
 		Args: noArguments,
@@ -130,7 +131,7 @@ type finding struct {
 }
 
 // mended is the kind of all faults that are none any more.
-const mended = "mended"
+const mended = "missing, and asked for again"
 
 func (f findings) add(fault natslog.Fault) {
 	kind, text := fault.Kind, fault.Text
@@ -154,7 +155,11 @@ func (f findings) print(out io.Writer, title string) (faulty bool) {
 		faulty = faulty || kind != mended
 	}
 	slices.Sort(kinds)
-	if !faulty {
+	switch {
+	case faulty:
+	case len(kinds) > 0:
+		title += ", nothing else is wrong"
+	default:
 		title += ", nothing is wrong"
 	}
 	fmt.Fprintln(out, title)

@@ -242,6 +242,12 @@ func (c *config) serve(ctx context.Context, engine *natslog.Engine, readings []r
 		if engine != nil {
 			status = func() vstream.Status {
 				replica, ours := engine.Collector(r.name)
+				if trouble := engine.Trouble(r.name); trouble != nil {
+					s := collect.Status()
+					s.State, s.Since = vstream.Failing, trouble.At
+					s.LastError, s.LastErrorAt = "the log cannot be written: "+trouble.Err.Error(), trouble.At
+					return s
+				}
 				if !ours {
 					return vstream.Status{Name: r.name, URL: collect.URL, State: vstream.Standby, CollectedBy: replica}
 				}

@@ -98,6 +98,9 @@ func (e *Engine) Run(ctx context.Context) error {
 		}
 		wait := pause.NextBackOff()
 		e.config.Logger.Warn("logs cannot be reached", "error", err, "retry_in", wait.Round(time.Millisecond))
+		for _, l := range e.logs {
+			l.trouble.Store(&Trouble{err, time.Now()})
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -167,6 +170,7 @@ func (l *Log) keep(ctx context.Context, js jetstream.JetStream) error {
 			continue
 		}
 		l.logger.Warn("log interrupted", "error", lost(err))
+		l.trouble.Store(&Trouble{lost(err), time.Now()})
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -275,3 +279,12 @@ func (e *Engine) Collector(vcenter string) (replica string, ours bool) {
 	}
 	return e.leases.owner(vcenter)
 }
+
+// Trouble is why a log cannot be written now, and since when.
+type Trouble struct {
+	Err error
+	At  time.Time
+}
+
+// Trouble returns what keeps the log of a vCenter from being written, or nil.
+func (e *Engine) Trouble(vcenter string) *Trouble { return e.Log(vcenter).trouble.Load() }

@@ -34,6 +34,7 @@ func (l *Log) follow(ctx context.Context, s *stream) error {
 		return err
 	}
 	defer feed.Stop()
+	l.trouble.Store(nil)
 	tick := time.NewTicker(refreshInterval)
 	defer tick.Stop()
 	for {

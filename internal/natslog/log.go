@@ -35,7 +35,8 @@ type Log struct {
 	loaded     chan struct{}  // closed when stream is first set
 	broken     chan struct{}  // capacity 1; tells that window and stream do not agree
 
-	heard atomic.Pointer[time.Time] // when NATS last told what the stream holds; nil before
+	trouble atomic.Pointer[Trouble]   // nil while the log is open and followed
+	heard   atomic.Pointer[time.Time] // when NATS last told what the stream holds; nil before
 
 	marks marks // has its own lock
 	cold  cache // has its own lock
