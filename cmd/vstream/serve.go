@@ -244,7 +244,7 @@ func (c *config) serve(ctx context.Context, engine *natslog.Engine, readings []r
 				replica, ours := engine.Collector(r.name)
 				if trouble := engine.Trouble(r.name); trouble != nil {
 					s := collect.Status()
-					s.State, s.Since = vstream.Failing, trouble.At
+					s.State, s.Since = vstream.Failing, trouble.Since
 					s.LastError, s.LastErrorAt = "the log cannot be written: "+trouble.Err.Error(), trouble.At
 					return s
 				}

@@ -99,7 +99,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		wait := pause.NextBackOff()
 		e.config.Logger.Warn("logs cannot be reached", "error", err, "retry_in", wait.Round(time.Millisecond))
 		for _, l := range e.logs {
-			l.trouble.Store(&Trouble{err, time.Now()})
+			l.fails(err)
 		}
 		select {
 		case <-ctx.Done():
@@ -164,13 +164,14 @@ func (l *Log) keep(ctx context.Context, js jetstream.JetStream) error {
 			pause.Reset()
 		}
 		if !js.Conn().IsConnected() { // that is known already
+			l.fails(err)
 			if err := connected(ctx, js.Conn()); err != nil {
 				return err
 			}
 			continue
 		}
 		l.logger.Warn("log interrupted", "error", lost(err))
-		l.trouble.Store(&Trouble{lost(err), time.Now()})
+		l.fails(err)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -280,10 +281,20 @@ func (e *Engine) Collector(vcenter string) (replica string, ours bool) {
 	return e.leases.owner(vcenter)
 }
 
-// Trouble is why a log cannot be written now, and since when.
+// Trouble is why a log cannot be written now, and when that was last tried.
 type Trouble struct {
-	Err error
-	At  time.Time
+	Err       error
+	Since, At time.Time
+}
+
+// fails takes note that the log cannot be written, until it is followed again.
+func (l *Log) fails(err error) {
+	now := time.Now()
+	t := &Trouble{Err: lost(err), Since: now, At: now}
+	if before := l.trouble.Load(); before != nil {
+		t.Since = before.Since
+	}
+	l.trouble.Store(t)
 }
 
 // Trouble returns what keeps the log of a vCenter from being written, or nil.

@@ -312,6 +312,9 @@ func TestAReplicaThatIsCutOffIsReplacedAndCannotWrite(t *testing.T) {
 	}
 	comesAbout(t, "it says that it is not ready", func() bool { return lost.Ready() != nil })
 	t.Log(lost.Ready())
+	if lost.Trouble("vc") == nil || other.Trouble("vc") != nil {
+		t.Errorf("trouble is %v, that of the other %v", lost.Trouble("vc"), other.Trouble("vc"))
+	}
 	if err := other.Ready(); err != nil {
 		t.Errorf("the other is not ready: %v", err)
 	}
@@ -325,7 +328,7 @@ func TestAReplicaThatIsCutOffIsReplacedAndCannotWrite(t *testing.T) {
 	w.mend()
 	comesAbout(t, "it is ready again and knows what the other wrote", func() bool {
 		r, _ := lost.Log("vc").Range()
-		return lost.Ready() == nil && r.Latest == 6
+		return lost.Ready() == nil && lost.Trouble("vc") == nil && r.Latest == 6
 	})
 }
 
