@@ -32,8 +32,8 @@ func work(f func()) time.Duration {
 }
 
 // The limit is only as good as the model behind it: whatever an expression does, reaching the
-// limit must take a similar time. The simplest expression reaches it in about a millisecond.
-// Decoding the event, which all of them do once, is much of the time of all of them.
+// limit must take a similar time. The simplest one decodes the event, as all do, and then
+// reaches the limit in about a millisecond.
 func TestReachingTheLimitTakesASimilarTimeForEveryExpression(t *testing.T) {
 	e := large(t)
 	reach := func(source string) time.Duration {
