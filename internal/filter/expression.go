@@ -160,12 +160,13 @@ func (permitted) Validate(_ *cel.Env, _ cel.ValidatorConfig, a *ast.AST, issues 
 			case "join", "replace":
 				issues.ReportErrorAtID(e.ID(), "%s is not available in a filter", call.FunctionName())
 			case overloads.Matches:
-				n, err := regexSize(call.Args()[len(call.Args())-1])
+				pattern := call.Args()[len(call.Args())-1]
+				n, err := regexSize(pattern)
 				if instructions += n; err == nil && instructions > maxRegexes {
 					err = errors.New("the regular expressions are too large; shorten them, or count less with {}")
 				}
 				if err != nil {
-					issues.ReportErrorAtID(e.ID(), "%v", err)
+					issues.ReportErrorAtID(pattern.ID(), "%v", err)
 					return
 				}
 			}
