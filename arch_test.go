@@ -24,6 +24,7 @@ var permitted = map[string][]string{
 		"vstream", "vstream/internal/memlog", "github.com/nats-io",
 		"github.com/gofrs/flock", "github.com/cenkalti/backoff", "golang.org/x/sync/errgroup",
 	},
+	"internal/access":      {"github.com/coreos/go-oidc", "github.com/go-jose/go-jose", "golang.org/x/time/rate"},
 	"internal/metrics":     {"vstream", "github.com/prometheus/client_golang"},
 	"internal/httpapi":     {"vstream", "vstream/internal/spelling"},
 	"internal/cloudevent":  {"vstream", "github.com/vmware/govmomi/vim25"},
@@ -37,7 +38,7 @@ var permitted = map[string][]string{
 		"github.com/dustin/go-humanize", "github.com/nats-io/nats-server", "github.com/vmware/govmomi/vim25",
 	},
 	"cmd/vstream": {
-		"vstream", "vstream/internal/cloudevent", "vstream/internal/collector", "vstream/internal/httpapi",
+		"vstream", "vstream/internal/access", "vstream/internal/cloudevent", "vstream/internal/collector", "vstream/internal/httpapi",
 		"vstream/internal/memlog", "vstream/internal/metrics", "vstream/internal/natslog", "vstream/internal/simulator", "vstream/internal/spelling", "vstream/internal/vcenter",
 		"github.com/spf13/cobra", "github.com/dustin/go-humanize", "golang.org/x/sync/errgroup",
 		"go.yaml.in/yaml/v3",
