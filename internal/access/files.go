@@ -61,12 +61,16 @@ func (s *source) news(err error) bool {
 }
 
 func read(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		return nil, errors.New("is not a regular file") // a pipe could be waited for without end
+	}
 	f, err := os.Open(path)
+	var named *os.PathError
+	if errors.As(err, &named) {
+		return nil, named.Err // the path is in the FileError
+	}
 	if err != nil {
-		var named *os.PathError
-		if errors.As(err, &named) {
-			err = named.Err // the path is in the FileError
-		}
 		return nil, err
 	}
 	defer f.Close()

@@ -134,12 +134,12 @@ func (g *Guard) signOut(w http.ResponseWriter, r *http.Request, deny Deny) {
 	http.Redirect(w, r, "/signin", http.StatusSeeOther)
 }
 
-// bound bounds how long an answer to r may take altogether.
+// bound bounds how long a client may take to send a form, and then to take the answer.
+// Writers that know no deadlines have no connection to hold up.
 func bound(w http.ResponseWriter) {
 	control := http.NewResponseController(w)
-	end := time.Now().Add(formTimeout)
-	_ = control.SetReadDeadline(end) // where there is none, there is no connection to hold up
-	_ = control.SetWriteDeadline(end)
+	_ = control.SetReadDeadline(time.Now().Add(formTimeout))
+	_ = control.SetWriteDeadline(time.Now().Add(2 * formTimeout))
 }
 
 // fromElsewhere refuses what a page of another site makes a browser send.
