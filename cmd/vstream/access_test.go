@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -8,14 +9,20 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
+	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"vstream/internal/access"
 )
 
 // A documentation runs the sh blocks of a document, one after the other.
@@ -75,6 +82,46 @@ func (d *documentation) stop() {
 	if d.demo != nil {
 		_ = syscall.Kill(-d.demo.Process.Pid, syscall.SIGKILL)
 		_ = d.demo.Wait()
+	}
+}
+
+func TestAServerWithTokensAnswersBeforeABodyComesAndStopsCleanly(t *testing.T) {
+	dir := t.TempDir()
+	token, line, err := access.NewToken("alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"username": "user", "password": "pass", "tokens": line + "\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	serve := start(t, []string{"PORT=0", "VCENTER_URL=https://127.0.0.1:1", "VCENTER_SECRET_PATH=" + dir, "AUTH_TOKENS_FILE=" + dir + "/tokens", "AUTH_TOKEN_FILE=x"}, "serve")
+	serve.says(`AUTH_TOKEN_FILE \(did you mean AUTH_TOKENS_FILE\?\)`)
+	address := "127.0.0.1:" + serve.says(`address=\S*:(\d+)`)[1]
+	serve.says(`tokens travel in the clear`)
+	for request, want := range map[string]int{
+		"GET /api/v1/range HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n":                                 401,
+		"POST /signin HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\nSec-Fetch-Site: cross-site\r\n\r\n":        403,
+		"GET /api/v1/range HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + token + "\r\n\r\n":                204,
+		"GET /api/v1/events?watch=1 HTTP/1.1\r\nHost: a\r\nCookie: vstream_session=" + token + "\r\n\r\n":     200,
+		"GET /api/v1/range HTTP/1.1\r\nHost: a\r\nAuthorization: " + strings.Repeat("x", 64<<10) + "\r\n\r\n": 431,
+	} {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_ = conn.SetDeadline(time.Now().Add(8 * time.Second)) // less than any timeout of the server
+		_, _ = conn.Write([]byte(request))
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil || res.StatusCode != want {
+			t.Errorf("%.80q: %v, %v, want %d", request, res, err, want)
+		}
+	}
+	serve.stop() // with a watch under way
+	if strings.Contains(serve.text(), token) {
+		t.Error("the token is logged")
 	}
 }
 

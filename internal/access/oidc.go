@@ -97,7 +97,7 @@ func newIssuer(address, audience string, logger *slog.Logger) *issuer {
 // verify returns whose token this is. Its errors are errUnavailable, errExpired, and others
 // for what is invalid.
 func (i *issuer) verify(ctx context.Context, raw string) (holder, error) {
-	signed, err := jose.ParseSigned(raw, algorithms)
+	signed, err := jose.ParseSignedCompact(raw, algorithms)
 	if err != nil {
 		return holder{}, err
 	}

@@ -43,7 +43,7 @@ func sessionOf(r *http.Request) (string, bool) {
 
 // setSession gives the browser a cookie for so long, or takes it away: age is below 0 then.
 func setSession(w http.ResponseWriter, token string, secure bool, age time.Duration) {
-	cookie := &http.Cookie{
+	cookie := &http.Cookie{ //nolint:gosec // not Secure without TLS: browsers would not send it back
 		Name: plainCookie, Value: token, Path: "/", MaxAge: int(age / time.Second),
 		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: secure,
 	}
@@ -134,8 +134,9 @@ func (g *Guard) signOut(w http.ResponseWriter, r *http.Request, deny Deny) {
 	http.Redirect(w, r, "/signin", http.StatusSeeOther)
 }
 
-// bound bounds how long a client may take to send a form, and then to take the answer.
-// Writers that know no deadlines have no connection to hold up.
+// bound bounds how long a client may take to send a form, or a body that nobody asked for,
+// which net/http waits for, and then to take the answer. Writers that know no deadlines
+// have no connection to hold up.
 func bound(w http.ResponseWriter) {
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(formTimeout))
@@ -192,6 +193,7 @@ func opensPage(r *http.Request) bool {
 }
 
 func toSignIn(w http.ResponseWriter, r *http.Request) {
+	bound(w)
 	w.Header().Set("Cache-Control", "no-store")
 	http.Redirect(w, r, "/signin?"+url.Values{"to": {r.URL.RequestURI()}}.Encode(), http.StatusSeeOther)
 }

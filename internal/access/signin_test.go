@@ -213,21 +213,30 @@ func (p pipes) Accept() (net.Conn, error) {
 func (p pipes) Close() error   { return nil }
 func (p pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
-func TestAFormThatNeverComesIsNotWaitedFor(t *testing.T) {
+func TestABodyThatNeverComesIsNotWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server := &http.Server{Handler: withToken(t).Handler(reader, deny)}
+		g := guard(t, Config{TokensFile: tokensFile(t, nil), Origins: []string{"https://ui.example.com"}})
+		server := &http.Server{Handler: g.Handler(reader, deny)}
 		listener := make(pipes)
 		done := make(chan error, 1)
 		go func() { done <- server.Serve(listener) }()
-		ours, theirs := net.Pipe()
-		listener <- theirs
-		began := time.Now()
-		fmt.Fprint(ours, "POST /signin HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{")
-		answer, err := http.ReadResponse(bufio.NewReader(ours), nil)
-		if err != nil || answer.StatusCode != 400 || time.Since(began) != formTimeout {
-			t.Errorf("%v, %v after %v", answer, err, time.Since(began))
+		for head, status := range map[string]int{
+			"POST /signin HTTP/1.1\r\nContent-Type: application/json":                                    400,
+			"GET /signin HTTP/1.1\r\nX: y":                                                               200,
+			"POST /signout HTTP/1.1\r\nX: y":                                                             303,
+			"GET / HTTP/1.1\r\nSec-Fetch-Mode: navigate":                                                 303,
+			"OPTIONS / HTTP/1.1\r\nOrigin: https://ui.example.com\r\nAccess-Control-Request-Method: GET": 204,
+		} {
+			ours, theirs := net.Pipe()
+			listener <- theirs
+			began := time.Now()
+			fmt.Fprint(ours, head+"\r\nHost: a\r\nContent-Length: 10\r\n\r\n{")
+			answer, err := http.ReadResponse(bufio.NewReader(ours), nil)
+			if err != nil || answer.StatusCode != status || time.Since(began) > formTimeout {
+				t.Errorf("%s: %v, %v after %v", head, answer, err, time.Since(began))
+			}
+			ours.Close()
 		}
-		ours.Close()
 		close(listener)
 		server.Close()
 		<-done
