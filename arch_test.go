@@ -31,6 +31,7 @@ var permitted = map[string][]string{
 		"github.com/klauspost/compress/zstd",
 	},
 	"internal/filter":      {"vstream", "vstream/internal/spelling", "cel.dev/cel-go"},
+	"internal/access":      {"github.com/coreos/go-oidc", "github.com/go-jose/go-jose", "golang.org/x/time/rate"},
 	"internal/cloudevent":  {"vstream", "github.com/vmware/govmomi/vim25"},
 	"internal/vcenter":     {"vstream", "vstream/internal/cloudevent", "github.com/vmware/govmomi"},
 	"internal/collector":   {"vstream", "github.com/cenkalti/backoff"},
@@ -42,7 +43,7 @@ var permitted = map[string][]string{
 		"github.com/dustin/go-humanize", "github.com/nats-io/nats-server", "github.com/vmware/govmomi/vim25",
 	},
 	"cmd/vstream": {
-		"vstream", "vstream/internal/cloudevent", "vstream/internal/collector", "vstream/internal/httpapi",
+		"vstream", "vstream/internal/access", "vstream/internal/cloudevent", "vstream/internal/collector", "vstream/internal/httpapi",
 		"vstream/internal/memlog", "vstream/internal/metrics", "vstream/internal/natslog", "vstream/internal/simulator", "vstream/internal/spelling", "vstream/internal/vcenter",
 		"github.com/spf13/cobra", "github.com/dustin/go-humanize", "golang.org/x/sync/errgroup",
 		"go.yaml.in/yaml/v3",

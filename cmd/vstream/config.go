@@ -30,6 +30,7 @@ type config struct {
 	retention   time.Duration
 	logBytes    int64 // 0 is the default of the kind of log
 	watchMaxAge time.Duration
+	access      accessConfig
 	port        int
 	debug       bool
 
@@ -91,7 +92,7 @@ func (v *vcenterConfig) settings() []setting {
 
 // settings is what holds for the whole process, or for each vCenter alike.
 func (c *config) settings() []setting {
-	return []setting{
+	return slices.Concat([]setting{
 		{"LOG_DIR", "log.dir", "", "directory to keep the logs in; without it and NATS_URL they are in memory and end with the process", to(&c.logDir, anyText)},
 		{"NATS_URL", "log.natsURL", "", "servers of a NATS cluster with JetStream to keep the logs in, with commas between, as nats://nats:4222", to(&c.nats.url, parseNATSURL)},
 		{"NATS_CREDENTIALS_FILE", "log.natsCredentialsFile", "", "file with the credentials for NATS", to(&c.nats.credentials, anyText)},
@@ -102,9 +103,10 @@ func (c *config) settings() []setting {
 		{"LOG_MAX_SEGMENT_SIZE", "log.segmentSize", "1000", "half of how many events of a vCenter are in memory; without LOG_DIR and NATS_URL, that is the log", to(&c.segment, parseCount)},
 		{"LOG_MAX_RECORD_SIZE_BYTES", "log.maxRecordSizeBytes", "524288", "largest event; a larger one loses its details and is marked truncated", to(&c.recordBytes, parseSize)},
 		{"WATCH_MAX_AGE", "watchMaxAge", "30m", "how long a watch lives before its client has to come again", to(&c.watchMaxAge, parseAge)},
+	}, c.access.settings(), []setting{
 		{"PORT", "port", "8080", "TCP port to serve on", to(&c.port, parsePort)},
 		{"DEBUG", "debug", "false", "log every request and more", to(&c.debug, parseBool)},
-	}
+	})
 }
 
 // fileVariable names the configuration file, for those who cannot give a flag.
@@ -135,6 +137,9 @@ func readConfig(getenv func(string) string, path string) (config, error) {
 		return config{}, err
 	}
 	if err := c.checkLog(); err != nil {
+		return config{}, err
+	}
+	if err := c.access.check(c.labels); err != nil {
 		return config{}, err
 	}
 	if len(file.vcenters) == 0 {
@@ -252,7 +257,7 @@ func strangers(environ []string) []string {
 	for _, s := range slices.Concat(new(vcenterConfig).settings(), new(config).settings()) {
 		known = append(known, s.env)
 	}
-	ours := regexp.MustCompile(`^(VCENTER|LOG|WATCH|VSTREAM|NATS)_`)
+	ours := regexp.MustCompile(`^(VCENTER|LOG|WATCH|VSTREAM|NATS|TLS|AUTH|OIDC|CORS|REQUEST)_`)
 	service := regexp.MustCompile(`_SERVICE_(HOST|PORT)|_PORT_\d+_(TCP|UDP|SCTP)|_PORT=(tcp|udp|sctp)://`)
 	var found []string
 	for _, entry := range environ {

@@ -78,14 +78,23 @@ func (c *config) demo(cmd *cobra.Command, listener net.Listener, rate float64, s
 	if c.debug {
 		logger = newLogger(cmd.ErrOrStderr(), true)
 	}
+	guard, err := c.guard(logger)
+	if err != nil {
+		listener.Close()
+		return err
+	}
+	scheme := "http"
+	if guard.TLS() {
+		scheme = "https"
+	}
 	readings := c.readings(nil, logger)
-	if err := printTour(out, "http://"+listener.Addr().String()+"/api/v1/", sim.URL().String()); err != nil {
+	if err := printTour(out, scheme+"://"+listener.Addr().String()+"/api/v1/", sim.URL().String()); err != nil {
 		listener.Close()
 		return err
 	}
 	group, ctx := errgroup.WithContext(cmd.Context())
 	group.Go(func() error { return sim.Run(ctx) })
-	group.Go(func() error { return c.serve(ctx, nil, readings, listener, logger) })
+	group.Go(func() error { return c.serve(ctx, nil, readings, listener, guard, logger) })
 	group.Go(func() error { return show(ctx, readings[0].log, ready, out) })
 	return group.Wait()
 }

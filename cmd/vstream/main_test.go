@@ -26,6 +26,10 @@ func TestMain(m *testing.M) {
 }
 
 func TestScripts(t *testing.T) {
+	access, err := os.ReadFile("../../docs/access.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
 		Setup: func(env *testscript.Env) error {
@@ -35,9 +39,18 @@ func TestScripts(t *testing.T) {
 			}
 			env.Defer(func() { taken.Close() })
 			env.Setenv("TAKEN_PORT", strconv.Itoa(taken.Addr().(*net.TCPAddr).Port))
+			document := &documentation{rest: string(access)}
+			env.Defer(document.stop)
+			env.Values["document"] = document
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":        exits,
+			"certificates": certificates,
+			"block": func(ts *testscript.TestScript, neg bool, args []string) {
+				ts.Value("document").(*documentation).block(ts, neg, args)
+			},
+		},
 	})
 }
 
@@ -122,8 +135,11 @@ Each vCenter has a collector, a log and limits of its own, so that one that is d
 names are part of paths, as in '/api/v1/vcenters/vc1/events'; no two may be the same. If files of one
 vCenter cannot be read at the start, the others are served, with a warning, and it is tried again.
 
-Unknown keys in the file are refused. Unknown variables that begin with 'VCENTER_', 'LOG_', 'WATCH_' or
-'VSTREAM_' are named in a warning, since Kubernetes makes such variables from the names of services.
+Unknown keys in the file are refused. Unknown variables that begin as settings do, with 'VCENTER_', 'LOG_',
+'TLS_', 'AUTH_' and so on, are named in a warning, since Kubernetes makes such variables from the names of
+services.
+
+Who may read, and over what, is the subject of [access.md](access.md).
 `
 
 func TestConfigurationDocumentIsUpToDate(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"runtime/debug"
 	"strconv"
@@ -20,6 +21,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"vstream"
+	"vstream/internal/access"
 	"vstream/internal/collector"
 	"vstream/internal/httpapi"
 	"vstream/internal/memlog"
@@ -55,6 +57,10 @@ func serveCommand() *cobra.Command {
 			if err := checkFiles(readings); err != nil {
 				return err
 			}
+			guard, err := c.guard(logger)
+			if err != nil {
+				return err
+			}
 			listener, err := listen(net.JoinHostPort("", strconv.Itoa(c.port)))
 			if err != nil {
 				return fmt.Errorf("%s: %w", c.labels["PORT"], err)
@@ -64,7 +70,8 @@ func serveCommand() *cobra.Command {
 				debug.SetMemoryLimit(storeMemory)
 			}
 			logger.Info("serving", "version", versionText(), "address", listener.Addr().String())
-			return c.serve(cmd.Context(), engine, readings, listener, logger)
+			guard.Advise(listener.Addr())
+			return c.serve(cmd.Context(), engine, readings, listener, guard, logger)
 		},
 	}
 	cmd.Flags().StringVar(&file, "config", "", "YAML file with the configuration")
@@ -195,16 +202,19 @@ func secretAdvice(err error) string {
 
 // serve runs what the program is, until ctx is done or a part of it fails:
 //
-//	vCenter ──▶ source ──▶ collector ──▶ log ──▶ httpapi ──▶ clients
+//	vCenter ──▶ source ──▶ collector ──▶ log ──▶ httpapi ──▶ guard ──▶ clients
 //	 vCenter ──▶ source ──▶ collector ──▶ log ──┘
 //	  …                                     ▲
 //	                                      engine, unless the logs are in memory
-func (c *config) serve(ctx context.Context, engine *natslog.Engine, readings []reading, listener net.Listener, logger *slog.Logger) error {
+func (c *config) serve(ctx context.Context, engine *natslog.Engine, readings []reading, listener net.Listener, guard *access.Guard, logger *slog.Logger) error {
+	watches := &access.Watches{Max: c.access.watches, MaxPerClient: c.access.watchesPerClient}
 	api := &httpapi.Server{
-		Listener:    listener,
+		Listener:    guard.Listener(listener),
 		WatchMaxAge: c.watchMaxAge,
+		Admit:       func(r *http.Request) (func(), bool) { return watches.Acquire(access.Client(r)) },
 		Logger:      logger,
 	}
+	api.Guard = func(next http.Handler) http.Handler { return guard.Handler(next, api.Deny) }
 	var statuses []func() vstream.Status
 	group, ctx := errgroup.WithContext(ctx)
 	if engine != nil {
@@ -267,6 +277,7 @@ func (c *config) serve(ctx context.Context, engine *natslog.Engine, readings []r
 		})
 	}
 	api.Metrics = metrics.Handler(statuses...)
+	group.Go(func() error { return guard.Run(ctx) })
 	group.Go(func() error { return api.Run(ctx) })
 	err := group.Wait()
 	logger.Info("stopped")

@@ -76,8 +76,8 @@ type mediaRange struct {
 }
 
 func (m mediaRange) takes(media string) bool {
-	prefix, any := strings.CutSuffix(m.text, "*")
-	return m.text == media || m.text == "*/*" || any && strings.HasPrefix(media, prefix)
+	kind, open := strings.CutSuffix(m.text, "*")
+	return m.text == media || m.text == "*/*" || open && strings.HasPrefix(media, kind)
 }
 
 // maxRanges is how many parts of an Accept header are looked at.

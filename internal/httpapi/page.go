@@ -24,12 +24,11 @@ const (
 
 // A page is the answer to a query that is no watch.
 type page struct {
-	items      []item         // oldest first
-	bytes      int            // of their JSON
-	next       vstream.Cursor // where to go on
-	prev       vstream.Cursor // where to go on backwards; nil if there is nothing
-	upToDate   bool           // there was nothing more
-	incomplete bool           // time or room was over before the limit was reached
+	items    []item         // oldest first
+	bytes    int            // of their JSON
+	next     vstream.Cursor // where to go on
+	prev     vstream.Cursor // where to go on backwards; nil if there is nothing
+	upToDate bool           // there was nothing more
 }
 
 // An item is an event and whose it is.

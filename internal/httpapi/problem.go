@@ -144,11 +144,13 @@ func (p problem) document() []byte {
 func (p *problem) write(w http.ResponseWriter) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	switch p.Status {
-	case http.StatusServiceUnavailable:
-		w.Header().Set("Retry-After", "1")
-	case http.StatusTooManyRequests:
-		w.Header().Set("Retry-After", strconv.Itoa(5+mathrand.IntN(10))) // not all at once again
+	if w.Header().Get("Retry-After") == "" {
+		switch p.Status {
+		case http.StatusServiceUnavailable:
+			w.Header().Set("Retry-After", "1")
+		case http.StatusTooManyRequests:
+			w.Header().Set("Retry-After", strconv.Itoa(5+mathrand.IntN(10))) // not all at once again
+		}
 	}
 	writeStatus(w, p.Status, "application/problem+json", append(p.document(), '\n'))
 }

@@ -46,6 +46,9 @@ type Server struct {
 	// Ready says why requests cannot be answered yet; nil, or that it returns nil, is when
 	// they can.
 	Ready func() error
+	// Guard goes before all resources, with Deny to answer those whom it does not let pass;
+	// nil lets all pass.
+	Guard func(http.Handler) http.Handler
 	// Admit is asked before a watch begins, and told when it has ended; nil admits all.
 	Admit func(*http.Request) (release func(), ok bool)
 	// Metrics answers at /metrics; nil serves none.
@@ -60,8 +63,12 @@ func (s *Server) Run(ctx context.Context) error {
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true) // for clients that know it without TLS, as proxies in a mesh do
+	handler := s.handler(ctx)
+	if s.Guard != nil {
+		handler = s.Guard(handler)
+	}
 	server := &http.Server{
-		Handler:           s.handler(ctx),
+		Handler:           handler,
 		Protocols:         protocols,
 		ReadHeaderTimeout: headerTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
@@ -214,16 +221,20 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) error {
 
 // welcome tells a person who opens the server's address where to go.
 func (s *Server) welcome(w http.ResponseWriter, r *http.Request) error {
-	api := "http://" + r.Host + base + "/"
+	scheme := "http"
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	api := scheme + "://" + r.Host + base + "/"
 	of := api
 	if len(s.VCenters) > 1 {
 		of += "vcenters/" + s.VCenters[0].Name + "/"
 	}
 	text := "vstream: the events of vSphere as a log\n\n" +
 		"curl -s  '" + of + "range'                     what the log holds\n" +
-		"curl -s  '" + of + "events'                    the last 50 events\n" +
-		"curl -sN '" + of + "events?watch=true'         events as they happen\n" +
-		"curl -sN '" + of + "events?watch=true&offset=earliest'\n" +
+		"curl -s  '" + api + "events?format=text'        the last 50 events, for people\n" +
+		"curl -sN '" + api + "events?watch=true'         events as they happen\n" +
+		"curl -sN '" + api + "events?watch=true&offset=earliest&severity=error,warning'\n" +
 		"curl -s  '" + api + "vcenters'                  how collecting goes\n"
 	return writeBody(w, "text/plain; charset=utf-8", []byte(text))
 }
