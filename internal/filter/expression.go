@@ -19,7 +19,7 @@ import (
 
 // Bounds of an expression, beside its length.
 const (
-	maxDepth   = 50   // of what is nested in one another
+	maxDepth   = 30   // of what is nested in one another
 	maxNodes   = 2000 // after macros are expanded
 	maxMacros  = 4    // all, exists, filter, map, exists_one in or after one another
 	maxPattern = 256  // bytes of a regular expression

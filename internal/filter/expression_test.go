@@ -157,9 +157,23 @@ func TestWrongExpressionsAreRefusedWithPlaceAndReason(t *testing.T) {
 	}
 }
 
+func TestLongExpressionsAreAcceptedWhereTheyAreFlat(t *testing.T) {
+	for _, source := range []string{
+		strings.Repeat(`vm == "web1" || `, 200) + "true",
+		strings.Repeat(`vm == "web1" && `, 200) + "true",
+		`vm + "` + strings.Repeat(`" + "`, 20) + `" == ""`,
+		strings.Repeat(`severity == "info" ? true : `, 9) + "false",
+		strings.Repeat(`(`, 12) + "true" + strings.Repeat(`)`, 12),
+		`vm in ["` + strings.Repeat(`web1", "`, 400) + `"]`,
+		`data` + strings.Repeat(`.a`, 25) + ` == 1`,
+	} {
+		expression(t, source)
+	}
+}
+
 // crooked are texts that hurt parsers when they are repeated.
 var crooked = []string{"!!(!!!!!!(!!!!(((((!!(!!(!!!!((", "(", "[", "{", "a?", "a?b:", "-", "!-", "a.", "a[", "a(", "1+", "a||", "a&&b||", `"a"+`,
-	"{a:", "[a,", "a{", "a.b{c:", "((a)+", "?", ")", "$", `"`, "a ", "[1].map(x,", "a?[b:c,{", "!(a)?(b:", "`a`.", "\xff", "ä", "\n", "a in "}
+	"{a:", "[a,", "a{", "a.b{c:", "((a)+", "?", ")", "$", `"`, "a ", "[1].map(x,", "a?[b:c,{", "!(a)?(b:", "`a`.", "\xff", "ä", "\n", "a in ", "true||exists(`a`b'-", "dataexists(!!x,==intrue"}
 
 func TestCrookedExpressionsAreRefusedInFewWords(t *testing.T) {
 	for _, motif := range crooked {

@@ -58,12 +58,15 @@ func TestCompilingIsQuickWhateverIsCompiled(t *testing.T) {
 	for _, motif := range crooked {
 		sources = append(sources, strings.Repeat(motif, maxExpression/len(motif)))
 	}
+	var longest time.Duration
 	for _, source := range sources {
-		if took := compile(source); took > 100*ordinary {
+		took := compile(source)
+		longest = max(longest, took)
+		if took > 200*ordinary {
 			t.Errorf("%.40q takes %v, an ordinary expression %v", source, took, ordinary)
 		}
 	}
-	t.Logf("an ordinary expression takes %v", ordinary)
+	t.Logf("an ordinary expression takes %v, the worst %v", ordinary, longest)
 }
 
 // maxExpression is how many bytes an expression may have.
