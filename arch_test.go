@@ -27,6 +27,7 @@ var permitted = map[string][]string{
 	},
 	"internal/metrics":     {"vstream", "github.com/prometheus/client_golang"},
 	"internal/httpapi":     {"vstream", "vstream/internal/spelling"},
+	"internal/filter":      {"vstream", "vstream/internal/spelling", "cel.dev/cel-go"},
 	"internal/cloudevent":  {"vstream", "github.com/vmware/govmomi/vim25"},
 	"internal/vcenter":     {"vstream", "vstream/internal/cloudevent", "github.com/vmware/govmomi"},
 	"internal/collector":   {"vstream", "github.com/cenkalti/backoff"},
