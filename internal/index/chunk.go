@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"vstream"
+	"vstream/internal/filter"
 )
 
 // chunkRows is how many rows a chunk has: few enough that what is dropped late wastes little
@@ -24,7 +25,9 @@ const (
 	names // how many there are
 )
 
-var nameFields = [names]Field{VM, Host, Cluster, Datacenter, Datastore, Network, User}
+var nameFields = [names]filter.Field{
+	filter.VM, filter.Host, filter.Cluster, filter.Datacenter, filter.Datastore, filter.Network, filter.User,
+}
 
 // A column holds one field of the rows of a chunk, as numbers in a dictionary.
 type column[T value[T]] struct {

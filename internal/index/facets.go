@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"vstream/internal/filter"
 )
 
 // maxValues is how many different values of a field are told apart in one answer. User names
@@ -17,7 +19,9 @@ type Facets struct {
 }
 
 // FacetFields are the fields of which values are counted.
-var FacetFields = []Field{Severity, Type, VM, Host, Cluster, Datacenter, User}
+var FacetFields = []filter.Field{
+	filter.Severity, filter.Type, filter.VM, filter.Host, filter.Cluster, filter.Datacenter, filter.User,
+}
 
 // A Value is a value of a field, and how many events have it.
 type Value struct {
@@ -27,7 +31,7 @@ type Value struct {
 
 // Facets counts the values of the events that f passes, from one time on up to another,
 // excluded; zero times set no bound. All of f applies to all fields, the one it tests too.
-func (x *Index) Facets(f Filter, from, to time.Time) *Facets {
+func (x *Index) Facets(f *filter.Filter, from, to time.Time) *Facets {
 	kinds := counter[kind]{}
 	var named [names]counter[name]
 	for i, field := range nameFields {
@@ -108,14 +112,14 @@ func (a *Facets) Add(b *Facets) {
 // Top returns the n values of one of FacetFields that most events have, and how many other
 // values there are. Events without the field are not counted. Of more than 100,000 different
 // values, only as many are known.
-func (a *Facets) Top(field Field, n int) (top []Value, others int) {
+func (a *Facets) Top(field filter.Field, n int) (top []Value, others int) {
 	counts := map[string]int64{}
 	switch field {
-	case Severity:
+	case filter.Severity:
 		for k, n := range a.kinds {
 			counts[k.severity] += n
 		}
-	case Type:
+	case filter.Type:
 		for k, n := range a.kinds {
 			counts[k.typ] += n
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"vstream"
+	"vstream/internal/filter"
 )
 
 // End is the place after all events, for Before.
@@ -14,7 +15,7 @@ const End vstream.Offset = math.MaxInt64
 // Before returns the offsets of the last n events before a place that f passes, in log order.
 // The place is the event of exactly this offset, which is not returned, or else where the log
 // first reaches this offset.
-func (x *Index) Before(f Filter, place vstream.Offset, n int) []vstream.Offset {
+func (x *Index) Before(f *filter.Filter, place vstream.Offset, n int) []vstream.Offset {
 	v := x.view()
 	row, _ := v.find(place)
 	v.hi = max(v.lo, min(v.hi, row))
@@ -37,7 +38,7 @@ func (x *Index) Before(f Filter, place vstream.Offset, n int) []vstream.Offset {
 
 // After returns the offsets of the first n events after a place that f passes, in log order;
 // After(f, -1, n) those of the first of all. The place is as of Before.
-func (x *Index) After(f Filter, place vstream.Offset, n int) []vstream.Offset {
+func (x *Index) After(f *filter.Filter, place vstream.Offset, n int) []vstream.Offset {
 	v := x.view()
 	row, exact := v.find(place)
 	if exact {

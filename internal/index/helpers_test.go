@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"vstream"
+	"vstream/internal/filter"
 	"vstream/internal/index"
 )
 
@@ -110,58 +112,37 @@ func (s *story) events(n int) []vstream.Event {
 	return events
 }
 
-// A filter is a filter by exact values.
-type filter struct {
-	values map[index.Field][]string
-	chain  int32 // any if 0
+// everything passes every event.
+var everything *filter.Filter
+
+// parse makes a filter of a query.
+func parse(t testing.TB, query string) *filter.Filter {
+	t.Helper()
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := filter.Parse(values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
 }
 
-var everything = filter{}
-
-func where(field index.Field, values ...string) filter {
-	return filter{values: map[index.Field][]string{field: values}}
-}
-
-func (f filter) All() bool                  { return len(f.values) == 0 && f.chain == 0 }
-func (f filter) Tests(l index.Field) bool   { return f.values[l] != nil }
-func (f filter) TestChain(chain int32) bool { return f.chain == 0 || f.chain == chain }
-func (f filter) Test(l index.Field, value string) bool {
-	return f.values[l] == nil || slices.Contains(f.values[l], value)
-}
-
-func (f filter) passes(e *vstream.Event) bool {
-	for l := range f.values {
-		if !f.Test(l, valueOf(l, e)) {
-			return false
+// matching returns the events that a filter passes.
+func matching(t testing.TB, f *filter.Filter, all []vstream.Event) []vstream.Event {
+	t.Helper()
+	var passed []vstream.Event
+	for i := range all {
+		ok, err := f.Match("", &all[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ok {
+			passed = append(passed, all[i])
 		}
 	}
-	return f.TestChain(e.Chain)
-}
-
-func valueOf(l index.Field, e *vstream.Event) string {
-	switch l {
-	case index.Type:
-		return e.Type
-	case index.Class:
-		return e.Class
-	case index.Severity:
-		return e.Severity
-	case index.VM:
-		return e.VM
-	case index.Host:
-		return e.Host
-	case index.Cluster:
-		return e.Cluster
-	case index.Datacenter:
-		return e.Datacenter
-	case index.Datastore:
-		return e.Datastore
-	case index.Network:
-		return e.Network
-	case index.User:
-		return e.User
-	}
-	panic(l)
+	return passed
 }
 
 // held returns what counts of a log: of all its events those from where it can be read on,

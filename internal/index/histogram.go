@@ -3,6 +3,8 @@ package index
 import (
 	"math"
 	"time"
+
+	"vstream/internal/filter"
 )
 
 // Counts says how many events there are of each severity.
@@ -101,7 +103,7 @@ func Buckets(from, to time.Time, most int) (begin time.Time, width time.Duration
 
 // Count returns how many events that f passes there are in each of n buckets of this width,
 // the first of which begins at begin.
-func (x *Index) Count(f Filter, begin time.Time, width time.Duration, n int) []Counts {
+func (x *Index) Count(f *filter.Filter, begin time.Time, width time.Duration, n int) []Counts {
 	first, w := begin.UnixMicro(), width.Microseconds()
 	m := newMatcher(f, begin, time.UnixMicro(first+int64(n)*w))
 	tallies := make([]tally, n)

@@ -3,12 +3,14 @@ package index
 import (
 	"math"
 	"time"
+
+	"vstream/internal/filter"
 )
 
 // A matcher finds the rows that a filter passes and that are of some time. It is used for one
 // query.
 type matcher struct {
-	filter   Filter
+	filter   *filter.Filter
 	from, to int64 // times in µs, to excluded
 
 	// What the filter says of a value is asked once; nil where nothing is tested.
@@ -20,7 +22,7 @@ type matcher struct {
 
 // newMatcher returns a matcher for events from one time on up to another, excluded; zero
 // times set no bound.
-func newMatcher(f Filter, from, to time.Time) *matcher {
+func newMatcher(f *filter.Filter, from, to time.Time) *matcher {
 	m := &matcher{filter: f, from: math.MinInt64, to: math.MaxInt64}
 	if !from.IsZero() {
 		m.from = from.UnixMicro()
@@ -31,7 +33,7 @@ func newMatcher(f Filter, from, to time.Time) *matcher {
 	if f.All() {
 		return m
 	}
-	if f.Tests(Type) || f.Tests(Class) || f.Tests(Severity) {
+	if f.Tests(filter.Type) || f.Tests(filter.Class) || f.Tests(filter.Severity) {
 		m.kinds = map[*shared[kind]]bool{}
 	}
 	for i, field := range nameFields {
@@ -56,7 +58,7 @@ func (m *matcher) pick(p part) []uint16 {
 	}
 	// Dictionaries first: mostly no row of a chunk has the one name that is looked for.
 	kinds, some := decide(p.kinds.values, m.kinds, func(k kind) bool {
-		return m.filter.Test(Type, k.typ) && m.filter.Test(Class, k.class) && m.filter.Test(Severity, k.severity)
+		return m.filter.Test(filter.Type, k.typ) && m.filter.Test(filter.Class, k.class) && m.filter.Test(filter.Severity, k.severity)
 	})
 	if !some {
 		return nil

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"vstream"
+	"vstream/internal/filter"
 	"vstream/internal/index"
 	"vstream/internal/memlog"
 )
@@ -32,7 +33,7 @@ func TestAnIndexOfAnEmptyLogIsEmpty(t *testing.T) {
 		if n := len(x.Types()) + len(x.Before(everything, index.End, 5)) + len(x.After(everything, -1, 5)); n != 0 {
 			t.Errorf("%d things are found", n)
 		}
-		if top, _ := x.Facets(everything, time.Time{}, time.Time{}).Top(index.VM, 5); len(top) != 0 {
+		if top, _ := x.Facets(everything, time.Time{}, time.Time{}).Top(filter.VM, 5); len(top) != 0 {
 			t.Errorf("names are found: %v", top)
 		}
 		if got := x.Count(everything, time.Unix(0, 0), time.Second, 1); got[0] != (index.Counts{}) {
@@ -262,13 +263,13 @@ func TestEventsOfOddTimesDoNotStretchTheSpan(t *testing.T) {
 		if wantTo := events[len(events)-1].Time.Add(time.Microsecond); !ok || !from.Equal(events[0].Time) || !to.Equal(wantTo) {
 			t.Errorf("Span = %v, %v, %v", from, to, ok)
 		}
-		if got := x.Facets(everything, time.Time{}, from); len(top(got, index.Type)) == 0 {
+		if got := x.Facets(everything, time.Time{}, from); len(top(got, filter.Type)) == 0 {
 			t.Error("events without a time are nowhere")
 		}
 	})
 }
 
-func top(f *index.Facets, field index.Field) []index.Value {
+func top(f *index.Facets, field filter.Field) []index.Value {
 	values, _ := f.Top(field, 10)
 	return values
 }
@@ -281,7 +282,7 @@ func TestLongTextsAreFoundByTheirBeginning(t *testing.T) {
 		appendTo(t, log, e)
 		x := follow(t, log, 10)
 		settle()
-		got := top(x.Facets(everything, time.Time{}, time.Time{}), index.User)
+		got := top(x.Facets(everything, time.Time{}, time.Time{}), filter.User)
 		if len(got) != 1 || got[0].Value != strings.Repeat("ä", 256) {
 			t.Errorf("the names are %.600v", got)
 		}
@@ -297,7 +298,7 @@ func TestManyReadWhileItGrows(t *testing.T) {
 	var readers sync.WaitGroup
 	for i := range 4 {
 		readers.Go(func() {
-			f := []filter{everything, where(index.VM, "vm-00007.example"), where(index.Severity, "error"), {chain: 7}}[i]
+			f := parse(t, []string{"", "vm=vm-00007.example", "severity=error", "chain=7"}[i])
 			for {
 				select {
 				case <-done:
@@ -310,7 +311,7 @@ func TestManyReadWhileItGrows(t *testing.T) {
 					t.Errorf("%d events are found", len(found))
 				}
 				x.Types()
-				x.Facets(f, time.Time{}, time.Time{}).Top(index.VM, 10)
+				x.Facets(f, time.Time{}, time.Time{}).Top(filter.VM, 10)
 				if from, to, ok := x.Span(); ok {
 					begin, width, n := index.Buckets(from, to, 300)
 					x.Count(f, begin, width, n)
