@@ -51,17 +51,30 @@ type Reader interface {
 	// and ever after. The events are shared: callers must not change them.
 	Next(ctx context.Context) ([]Event, error)
 
-	// Wait returns nil once the log holds something after the reader's position; at
-	// once when it already does. It returns context.Cause(ctx) when ctx is done first.
-	Wait(ctx context.Context) error
+	// More returns a channel that is closed once the log holds something after the reader's
+	// position; one that is closed already when it does.
+	More() <-chan struct{}
 }
 
-// A Position says where a Reader starts: At, Newest, Oldest or Since.
+// A Position says where a Reader starts: At, After, Before, Newest, Oldest or Since.
 type Position interface{ position() }
 
 type (
 	// At starts at the first event at this offset or later.
 	At Offset
+	// After starts right behind the event at this offset, in log order: with late events that
+	// came later, too. Where there is no such event it is At the next offset. It is expired
+	// when the log may have held something between the two that it does not hold now; an
+	// offset is where a reader goes on, so what it had read itself may well be dropped. In
+	// a log that holds nothing yet, this shows once it does.
+	After Offset
+	// Before starts N events before the event at Offset, or at the oldest one when there are
+	// fewer, and ends right before that event: its Reader finds a tail there. Where there is
+	// no such event, it ends before the first one, in log order, at a higher offset.
+	Before struct {
+		Offset Offset
+		N      int
+	}
 	// Newest starts so many events before the tail, or at the oldest event when there
 	// are fewer. Newest(0) starts at the tail: with what comes next.
 	Newest int
@@ -74,6 +87,8 @@ type (
 )
 
 func (At) position()     {}
+func (After) position()  {}
+func (Before) position() {}
 func (Newest) position() {}
 func (Oldest) position() {}
 func (Since) position()  {}

@@ -129,8 +129,10 @@ func show(ctx context.Context, log vstream.Log, since time.Time, w io.Writer) er
 				return err
 			}
 		}
-		if err := reader.Wait(ctx); err != nil {
-			return nil // the stop
+		select {
+		case <-reader.More():
+		case <-ctx.Done():
+			return nil
 		}
 	}
 }

@@ -3,13 +3,16 @@ package httpapi
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"vstream"
+	"vstream/internal/duration"
 	"vstream/internal/spelling"
 )
 
@@ -18,30 +21,35 @@ type parameters struct{ values url.Values }
 
 // parametersOf reads the query of r. It refuses what it does not know, and names what
 // may have been meant, for a misspelt filter that is ignored shows the wrong events.
-// Names that begin with an underscore are for breaking caches and are ignored.
-func parametersOf(r *http.Request, known ...string) (parameters, error) {
+// Names that begin with an underscore are for breaking caches and are ignored. What is
+// given more than once must be among the repeatable.
+func parametersOf(r *http.Request, known, repeatable []string) (parameters, error) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return parameters{}, invalidParameter("", "the query string cannot be read: "+err.Error())
 	}
-	for name, given := range values {
+	for _, name := range slices.Sorted(maps.Keys(values)) {
 		switch {
 		case strings.HasPrefix(name, "_"):
+			delete(values, name)
 		case !slices.Contains(known, name):
 			p := &problem{Status: http.StatusBadRequest, Slug: "unknown-parameter", Title: "Unknown parameter",
-				Parameter: name, Detail: fmt.Sprintf("there is no parameter %q here", name)}
+				Parameter: abbreviated(name), Detail: fmt.Sprintf("there is no parameter %s here", abbreviate(name))}
 			if near := spelling.Nearest(name, known); near != "" {
 				p.Detail += fmt.Sprintf("; did you mean %q?", near)
 			} else if len(known) > 0 {
 				p.Detail += "; known are " + strings.Join(known, ", ")
 			}
 			return parameters{}, p
-		case len(given) > 1:
-			return parameters{}, invalidParameter(name, fmt.Sprintf("invalid %s: given %d times; give it once", name, len(given)))
+		case len(values[name]) > 1 && !slices.Contains(repeatable, name):
+			return parameters{}, invalidParameter(name, fmt.Sprintf("invalid %s: given %d times; give it once", name, len(values[name])))
 		}
 	}
 	return parameters{values}, nil
 }
+
+// get returns the value of a parameter that is given once; an empty one is as none.
+func (p parameters) get(name string) string { return p.values.Get(name) }
 
 // flag reads a parameter that is on or off; absent or empty is off.
 func (p parameters) flag(name string) (bool, error) {
@@ -55,27 +63,21 @@ func (p parameters) flag(name string) (bool, error) {
 	}
 }
 
-// position reads where a read starts; fallback where the parameter is absent or empty.
-func (p parameters) position(fallback vstream.Position) (vstream.Position, error) {
-	switch v := p.values.Get("offset"); v {
-	case "":
+// duration reads a length of time, which may be written in plain seconds, too.
+func (p parameters) duration(name string, fallback, least, most time.Duration) (time.Duration, error) {
+	text := p.get(name)
+	if text == "" {
 		return fallback, nil
-	case "now", "-1":
-		return vstream.Newest(0), nil
-	case "latest":
-		return vstream.Newest(1), nil
-	case "earliest":
-		return vstream.Oldest{}, nil
-	default:
-		offset, err := parseOffset(v)
-		switch {
-		case errors.Is(err, errNoNumber):
-			return nil, invalidParameter("offset", fmt.Sprintf("invalid offset: %s is neither a number nor earliest, latest or now", abbreviate(v)))
-		case err != nil:
-			return nil, invalidParameter("offset", err.Error()+"; use the number of an event, earliest, latest or now")
-		}
-		return vstream.At(offset), nil
 	}
+	seconds := text
+	if strings.Trim(text, "0123456789") == "" {
+		seconds += "s"
+	}
+	d, err := duration.Parse(seconds)
+	if err != nil || d < least || d > most {
+		return 0, invalidParameter(name, fmt.Sprintf("invalid %s: %s is not a length of time from %v to %v, such as %ds", name, abbreviate(text), least, most, max(least, most/6)/time.Second))
+	}
+	return d, nil
 }
 
 var errNoNumber = errors.New("is not a number")
@@ -97,9 +99,13 @@ func parseOffset(s string) (vstream.Offset, error) {
 
 // abbreviate quotes what a client sent, without sending all of it back.
 func abbreviate(s string) string {
-	const enough = 40
-	if len(s) > enough {
-		return strconv.Quote(s[:enough]) + "…"
+	if short := abbreviated(s); short != s {
+		return strconv.Quote(short) + "…"
 	}
 	return strconv.Quote(s)
+}
+
+func abbreviated(s string) string {
+	const enough = 40
+	return s[:min(len(s), enough)]
 }

@@ -1,11 +1,15 @@
 package httpapi
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
+	mathrand "math/rand/v2"
 	"net/http"
+	"strconv"
 
 	"vstream"
+	"vstream/internal/filter"
 )
 
 // problem is an error as clients see it: a problem document after RFC 9457. It never
@@ -21,14 +25,27 @@ type problem struct {
 	Requested *vstream.Offset `json:"requested,omitempty"`
 	Earliest  *vstream.Offset `json:"earliest,omitempty"`
 	Latest    *vstream.Offset `json:"latest,omitempty"`
-	Missed    *int64          `json:"missed,omitempty"` // how many events at most
-	Resume    string          `json:"resume,omitempty"` // where reading can go on
-	Paths     []string        `json:"paths,omitempty"`  // that could have been meant
+	Missed    *int64          `json:"missed,omitempty"`    // how many events at most
+	Resume    string          `json:"resume,omitempty"`    // where reading can go on
+	Paths     []string        `json:"paths,omitempty"`     // that could have been meant
+	Available []string        `json:"available,omitempty"` // media types
+	VCenter   string          `json:"vcenter,omitempty"`   // whose log it is about, where there are several
+	Errors    []filterIssue   `json:"errors,omitempty"`    // in an expression
 
 	cause error
 }
 
+// A filterIssue is something wrong in an expression. Lines and columns count from 1.
+type filterIssue struct {
+	Line    int    `json:"line"`
+	Column  int    `json:"column"`
+	Message string `json:"message"`
+}
+
 func (p *problem) Error() string { return p.Detail }
+
+var errShuttingDown = &problem{Status: http.StatusServiceUnavailable, Slug: "shutting-down", Title: "Shutting down",
+	Detail: "the server is stopping; try again in a moment"}
 
 // problemOf maps an error to what the client of r is told about it. This is the one
 // place that knows.
@@ -38,7 +55,15 @@ func problemOf(err error, r *http.Request) *problem {
 		expired     *vstream.ExpiredError
 		notFound    *vstream.NotFoundError
 		unavailable *vstream.UnavailableError
+		ahead       *aheadError
+		invalid     *filter.Error
+		costly      *filter.CostError
+		at          *sourceError
+		vcenter     string
 	)
+	if errors.As(err, &at) {
+		vcenter = at.vcenter
+	}
 	switch {
 	case errors.As(err, &p):
 		return p
@@ -46,7 +71,22 @@ func problemOf(err error, r *http.Request) *problem {
 		missed := int64(expired.Earliest - expired.Requested)
 		p = &problem{Status: http.StatusGone, Slug: "offset-expired", Title: "The log no longer holds this offset",
 			Requested: &expired.Requested, Earliest: &expired.Earliest, Latest: &expired.Latest,
-			Missed: &missed, Resume: resumeURL(r, expired.Earliest)}
+			Missed: &missed, Resume: resumeURL(r, vcenter, expired.Earliest), VCenter: vcenter}
+	case errors.As(err, &ahead):
+		p = &problem{Status: http.StatusConflict, Slug: "cursor-ahead", Title: "The cursor is beyond the log",
+			Requested: &ahead.cursor, Earliest: &ahead.held.Earliest, Latest: &ahead.held.Latest,
+			Resume: resumeURL(r, vcenter, ahead.held.Earliest), VCenter: vcenter}
+	case errors.As(err, &invalid):
+		p = invalidParameter(invalid.Parameter, invalid.Detail)
+		if invalid.Parameter == "filter" {
+			p.Slug, p.Title = "invalid-filter", "Invalid filter"
+		}
+		for _, issue := range invalid.Issues {
+			p.Errors = append(p.Errors, filterIssue(issue))
+		}
+	case errors.As(err, &costly):
+		p = &problem{Status: http.StatusBadRequest, Slug: "invalid-filter", Title: "Invalid filter", Parameter: "filter",
+			Requested: &costly.Offset, VCenter: vcenter}
 	case errors.As(err, &notFound):
 		p = &problem{Status: http.StatusNotFound, Slug: "event-not-found", Title: "No event at this offset",
 			Requested: &notFound.Requested}
@@ -64,13 +104,24 @@ func problemOf(err error, r *http.Request) *problem {
 	return p
 }
 
-// resumeURL is r's own request, or the list for requests of one event, begun at earliest.
-func resumeURL(r *http.Request, earliest vstream.Offset) string {
-	q := r.URL.Query()
-	q.Set("offset", earliest.String())
+// resumeURL is r's own request, or the list for requests of one event, begun where the log
+// of a vCenter begins: at an offset, or, where a cursor was asked for, behind the same
+// events of the others.
+func resumeURL(r *http.Request, vcenter string, earliest vstream.Offset) string {
 	path := base + "/events"
 	if name := r.PathValue("name"); name != "" {
 		path = base + "/vcenters/" + name + "/events"
+	}
+	q := r.URL.Query()
+	c, err := vstream.ParseCursor(cmp.Or(r.Header.Get("Last-Event-ID"), q.Get("cursor"), q.Get("before")))
+	for _, position := range []string{"cursor", "before", "since"} {
+		q.Del(position)
+	}
+	if delete(c, vcenter); err == nil && (len(c) > 0 || r.PathValue("name") == "" && q.Get("offset") == "") {
+		q.Del("offset")
+		q.Set("cursor", c.String())
+	} else {
+		q.Set("offset", earliest.String())
 	}
 	return path + "?" + q.Encode()
 }
@@ -81,7 +132,7 @@ func invalidParameter(name, detail string) *problem {
 }
 
 // document is the JSON of p.
-func (p *problem) document() []byte {
+func (p problem) document() []byte {
 	p.Type = "urn:vstream:problem:" + p.Slug
 	body, err := json.Marshal(p)
 	if err != nil {
@@ -93,8 +144,11 @@ func (p *problem) document() []byte {
 func (p *problem) write(w http.ResponseWriter) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	if p.Status == http.StatusServiceUnavailable {
+	switch p.Status {
+	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", "1")
+	case http.StatusTooManyRequests:
+		w.Header().Set("Retry-After", strconv.Itoa(5+mathrand.IntN(10))) // not all at once again
 	}
 	writeStatus(w, p.Status, "application/problem+json", append(p.document(), '\n'))
 }

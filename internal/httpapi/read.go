@@ -2,29 +2,29 @@ package httpapi
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"vstream"
 )
 
-// pageSize is how many events a page has: the documented 50.
-const pageSize = 50
-
 // getRange answers with what the log holds; 204 while it is empty.
 func (s *Server) getRange(v *VCenter, w http.ResponseWriter, r *http.Request) error {
-	if _, err := parametersOf(r); err != nil {
+	if _, err := parametersOf(r, nil, nil); err != nil {
 		return err
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	held, ok := v.Log.Range()
 	if !ok {
-		return noContent(w, r, v)
+		return noContent(w, r, []*VCenter{v})
 	}
-	setRange(w, held)
+	setRanges(w.Header(), map[string]vstream.Range{v.Name: held})
 	body, err := json.Marshal(held)
 	if err != nil {
 		return err
@@ -35,7 +35,7 @@ func (s *Server) getRange(v *VCenter, w http.ResponseWriter, r *http.Request) er
 // getEvent answers with the event at exactly one offset, byte for byte as it is in the
 // log.
 func (s *Server) getEvent(v *VCenter, w http.ResponseWriter, r *http.Request) error {
-	if _, err := parametersOf(r); err != nil {
+	if _, err := parametersOf(r, nil, nil); err != nil {
 		return err
 	}
 	offset, err := parseOffset(r.PathValue("id"))
@@ -49,86 +49,56 @@ func (s *Server) getEvent(v *VCenter, w http.ResponseWriter, r *http.Request) er
 	if err != nil {
 		return err
 	}
-	if held, ok := v.Log.Range(); ok {
-		setRange(w, held)
+	h := w.Header()
+	setRanges(h, rangesOf([]*VCenter{v}))
+	sum := sha256.Sum256(e.JSON)
+	etag := `"` + hex.EncodeToString(sum[:12]) + `"`
+	h.Set("ETag", etag)
+	h.Set("Cache-Control", "private, max-age=31536000, immutable")
+	if matches(r.Header.Values("If-None-Match"), etag) {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
 	}
-	w.Header().Set("Cache-Control", "no-store")
 	return writeBody(w, "application/json", e.JSON)
 }
 
-// getEvents answers with a page or a watch.
-func (s *Server) getEvents(stopping context.Context, v *VCenter, w http.ResponseWriter, r *http.Request) error {
-	params, err := parametersOf(r, "watch", "offset")
-	if err != nil {
-		return err
+// matches reports whether If-None-Match names an entity tag, as RFC 9110 has it.
+func matches(headers []string, etag string) bool {
+	for _, header := range headers {
+		for tag := range strings.SplitSeq(header, ",") {
+			if tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/"); tag == etag || tag == "*" {
+				return true
+			}
+		}
 	}
-	watch, err := params.flag("watch")
-	if err != nil {
-		return err
-	}
-	var fallback vstream.Position = vstream.Newest(pageSize)
-	if watch {
-		fallback = vstream.Newest(0)
-	}
-	from, err := params.position(fallback)
-	if err != nil {
-		return err
-	}
-	held, some := v.Log.Range()
-	if !some && !watch {
-		return noContent(w, r, v)
-	}
-	reader, err := v.Log.Open(r.Context(), from)
-	if err != nil {
-		return err
-	}
-	if some {
-		setRange(w, held)
-	}
-	if watch {
-		s.watch(stopping, w, r, reader)
-		return nil
-	}
-	return s.page(w, r, reader)
+	return false
 }
 
-// setRange tells what the log holds, in headers.
-func setRange(w http.ResponseWriter, held vstream.Range) {
-	w.Header().Set("Stream-Earliest", held.Earliest.String())
-	w.Header().Set("Stream-Latest", held.Latest.String())
+// getEvents answers with a page or a watch of the events of vCenters.
+func (s *Server) getEvents(stopping context.Context, vcenters []*VCenter, w http.ResponseWriter, r *http.Request) error {
+	w.Header().Add("Vary", "Accept")
+	q, err := queryOf(r, vcenters)
+	switch {
+	case errors.Is(err, errAmbiguous):
+		return s.ambiguous(r)
+	case err != nil:
+		return err
+	case q.watch:
+		return s.getWatch(stopping, q, w, r)
+	}
+	return s.getPage(stopping, q, w, r)
 }
 
-// noContent answers that the log is empty, unless that is only because it is not open.
-func noContent(w http.ResponseWriter, r *http.Request, v *VCenter) error {
-	if _, err := v.Log.Open(r.Context(), vstream.Newest(0)); err != nil {
-		return err
+// noContent answers that the logs are empty, unless that is only because one is not open.
+func noContent(w http.ResponseWriter, r *http.Request, vcenters []*VCenter) error {
+	for _, v := range vcenters {
+		if _, err := v.Log.Open(r.Context(), vstream.Newest(0)); err != nil {
+			return err
+		}
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusNoContent)
 	return nil
-}
-
-// page answers with the next events of reader as a JSON array.
-func (s *Server) page(w http.ResponseWriter, r *http.Request, reader vstream.Reader) error {
-	body := []byte{'['}
-	for n := 0; n < pageSize; {
-		events, err := reader.Next(r.Context())
-		if err != nil {
-			return err
-		}
-		if len(events) == 0 {
-			break
-		}
-		for _, e := range events[:min(len(events), pageSize-n)] {
-			if n > 0 {
-				body = append(body, ',')
-			}
-			body = append(body, e.JSON...)
-			n++
-		}
-	}
-	w.Header().Set("Cache-Control", "no-store")
-	return writeBody(w, "application/json", append(body, ']'))
 }
 
 // writeBody answers 200 with a whole body.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,6 +46,8 @@ type Server struct {
 	// Ready says why requests cannot be answered yet; nil, or that it returns nil, is when
 	// they can.
 	Ready func() error
+	// Admit is asked before a watch begins, and told when it has ended; nil admits all.
+	Admit func(*http.Request) (release func(), ok bool)
 	// Metrics answers at /metrics; nil serves none.
 	Metrics http.Handler
 	Logger  *slog.Logger
@@ -53,8 +56,13 @@ type Server struct {
 // Run serves until ctx is done. Then it ends all watches properly, waits shortly for
 // responses under way, and returns nil; the listener is closed.
 func (s *Server) Run(ctx context.Context) error {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(true) // for clients that know it without TLS, as proxies in a mesh do
 	server := &http.Server{
 		Handler:           s.handler(ctx),
+		Protocols:         protocols,
 		ReadHeaderTimeout: headerTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		IdleTimeout:       idleTimeout,
@@ -98,13 +106,21 @@ func (s *Server) handler(stopping context.Context) http.Handler {
 	for path, get := range map[string]func(*VCenter, http.ResponseWriter, *http.Request) error{
 		"/range":       s.getRange,
 		"/events/{id}": s.getEvent,
-		"/events": func(v *VCenter, w http.ResponseWriter, r *http.Request) error {
-			return s.getEvents(stopping, v, w, r)
-		},
 	} {
 		mux.Handle(base+path, s.resource(stopping, s.theOne(get)))
 		mux.Handle(base+"/vcenters/{name}"+path, s.resource(stopping, s.named(get)))
 	}
+	all := make([]*VCenter, len(s.VCenters))
+	for i := range s.VCenters {
+		all[i] = &s.VCenters[i]
+	}
+	slices.SortFunc(all, func(a, b *VCenter) int { return strings.Compare(a.Name, b.Name) })
+	mux.Handle(base+"/events", s.resource(stopping, func(w http.ResponseWriter, r *http.Request) error {
+		return s.getEvents(stopping, all, w, r)
+	}))
+	mux.Handle(base+"/vcenters/{name}/events", s.resource(stopping, s.named(func(v *VCenter, w http.ResponseWriter, r *http.Request) error {
+		return s.getEvents(stopping, []*VCenter{v}, w, r)
+	})))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		// The prototype sent those who came with a trailing slash or in capitals to the
 		// documented path; so do we.
@@ -150,8 +166,7 @@ func (s *Server) resource(stopping context.Context, get func(http.ResponseWriter
 			return
 		}
 		if stopping.Err() != nil {
-			s.fail(w, r, &problem{Status: http.StatusServiceUnavailable, Slug: "shutting-down", Title: "Shutting down",
-				Detail: "the server is stopping; try again in a moment"})
+			s.fail(w, r, errShuttingDown)
 			return
 		}
 		if hasBody(r) {
@@ -217,5 +232,15 @@ func (s *Server) welcome(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, p *problem) {
 	s.Logger.Debug("request failed", "method", r.Method, "path", r.URL.Path, "remote", r.RemoteAddr,
 		"status", p.Status, "problem", p.Slug, "detail", p.Detail, "error", p.cause)
+	if p.Status == http.StatusServiceUnavailable && strings.HasSuffix(r.URL.Path, "/events") {
+		// An EventSource takes any status but 200 for the end of all things. What passes by
+		// itself is told to it in its own form, and it comes again.
+		if f, err := formOf(r, r.URL.Query().Get("format")); err == nil && f == formSSE {
+			streamHeaders(w.Header())
+			record := controlRecord(r.URL.Path, typeProblem, p.document())
+			writeStatus(w, http.StatusOK, formSSE.stream, fmt.Appendf(nil, "retry: %d\nevent: problem\ndata: %s\n\n", retry(), record))
+			return
+		}
+	}
 	p.write(w)
 }

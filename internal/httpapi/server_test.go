@@ -337,7 +337,14 @@ func TestAWatchThatRetentionOvertookIsToldAndEnds(t *testing.T) {
 	s := &Server{VCenters: only(log), WatchMaxAge: time.Hour, Logger: slog.New(slog.DiscardHandler)}
 	var out bytes.Buffer
 	r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/events?watch=true&offset=1", nil)
-	s.watch(context.Background(), &plainWriter{Buffer: &out}, r, reader)
+	q, err := queryOf(r, []*VCenter{&s.VCenters[0]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.from = opened{reader}
+	if err := s.getWatch(context.Background(), q, &plainWriter{Buffer: &out}, r); err != nil {
+		t.Fatal(err)
+	}
 	var rec struct {
 		SpecVersion, ID, Source, Type, EventClass string
 		Data                                      struct {
@@ -352,6 +359,13 @@ func TestAWatchThatRetentionOvertookIsToldAndEnds(t *testing.T) {
 		rec.Data.Requested != 1 || rec.Data.Earliest != 91 || rec.Data.Latest != 100 || rec.Data.Missed != 90 {
 		t.Errorf("record is %s", out.String())
 	}
+}
+
+// opened is a place in a log where a reader is already.
+type opened struct{ vstream.Reader }
+
+func (o opened) open(_ context.Context, v *VCenter) (*source, error) {
+	return &source{vcenter: v, reader: o.Reader, done: -1}, nil
 }
 
 type plainWriter struct {

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -12,24 +13,31 @@ import (
 	"vstream/internal/spelling"
 )
 
-// theOne gives get the only vCenter there is. With several, a path without a name is
-// ambiguous, and the answer says which paths there are.
+// theOne gives get the only vCenter there is.
 func (s *Server) theOne(get func(*VCenter, http.ResponseWriter, *http.Request) error) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		if len(s.VCenters) == 1 {
-			return get(&s.VCenters[0], w, r)
+		if len(s.VCenters) > 1 {
+			return s.ambiguous(r)
 		}
-		p := &problem{Status: http.StatusConflict, Slug: "ambiguous-vcenter", Title: "Which vCenter?"}
-		for i := range s.VCenters {
-			path := base + "/vcenters/" + s.VCenters[i].Name + strings.TrimPrefix(r.URL.EscapedPath(), base)
-			if r.URL.RawQuery != "" {
-				path += "?" + r.URL.RawQuery
-			}
-			p.Paths = append(p.Paths, path)
-		}
-		p.Detail = fmt.Sprintf("events of %d vCenters are served here; ask for those of one, as in %s", len(s.VCenters), p.Paths[0])
-		return p
+		return get(&s.VCenters[0], w, r)
 	}
+}
+
+// errAmbiguous says that what is asked for is something of one vCenter.
+var errAmbiguous = errors.New("there are several vCenters")
+
+// ambiguous says which paths there are where one without a name could mean several.
+func (s *Server) ambiguous(r *http.Request) *problem {
+	p := &problem{Status: http.StatusConflict, Slug: "ambiguous-vcenter", Title: "Which vCenter?"}
+	for i := range s.VCenters {
+		path := base + "/vcenters/" + s.VCenters[i].Name + strings.TrimPrefix(r.URL.EscapedPath(), base)
+		if r.URL.RawQuery != "" {
+			path += "?" + r.URL.RawQuery
+		}
+		p.Paths = append(p.Paths, path)
+	}
+	p.Detail = fmt.Sprintf("events of %d vCenters are served here, and each has offsets of its own; ask for those of one, as in %s", len(s.VCenters), p.Paths[0])
+	return p
 }
 
 // named gives get the vCenter that the path names.
@@ -108,7 +116,7 @@ type audit struct {
 // getVCenters answers with how collecting goes, for each vCenter in the order of the
 // configuration.
 func (s *Server) getVCenters(w http.ResponseWriter, r *http.Request) error {
-	if _, err := parametersOf(r); err != nil {
+	if _, err := parametersOf(r, nil, nil); err != nil {
 		return err
 	}
 	all := make([]vcenterStatus, len(s.VCenters))

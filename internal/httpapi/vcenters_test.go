@@ -74,7 +74,7 @@ func TestEachVCenterIsReadByItsName(t *testing.T) {
 func TestAPathThatNamesNoVCenterIsAmbiguousWhenThereAreSeveral(t *testing.T) {
 	second := VCenter{Name: "vc2", Log: memlog.New(10, 1<<30), Status: func() vstream.Status { return vstream.Status{} }}
 	base := serveAll(t, append(only(memlog.New(10, 1<<30)), second))
-	for _, path := range []string{"/range", "/events", "/events/44", "/events?watch=true&offset=44"} {
+	for _, path := range []string{"/range", "/events/44", "/events?offset=44", "/events?watch=true&offset=44", "/events?cursor=44", "/events?before=44"} {
 		res := get(t, base+"/api/v1"+path)
 		var p struct {
 			Type, Detail string

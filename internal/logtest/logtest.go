@@ -36,7 +36,9 @@ func Run(t *testing.T, open Maker) {
 		"DroppedOffsetsDoNotComeBack":                 droppedStayDropped,
 		"AReaderOvertakenByRetentionIsTold":           overtaken,
 		"AReaderThatWaitsForTheFutureIsNotOvertaken":  futureNotOvertaken,
-		"WaitEndsWithItsContext":                      waitEnds,
+		"AReaderGoesOnRightAfterWhatItHasRead":        after,
+		"AReaderBeforeAnEventEndsThere":               before,
+		"MoreTellsWhenThereIsSomething":               more,
 		"WhatAReaderHoldsNeverChanges":                immutable,
 		"ManyReadersSeeEveryEventOnceWhileItIsFilled": manyReaders,
 	} {
@@ -262,19 +264,95 @@ func futureNotOvertaken(t *testing.T, open Maker) {
 	wantExpired(t, err, 50, 91, 100)
 }
 
-func waitEnds(t *testing.T, open Maker) {
+func after(t *testing.T, open Maker) {
+	log := open(t, 10)
+	waiting := mustOpen(t, log, vstream.After(20))
+	want(t, rest(t, waiting), nil)
+	mustAppend(t, log, Events(5, 10, 20, 30, 15, 40)...)
+	for o, behind := range map[vstream.Offset][]vstream.Offset{
+		4:  {5, 10, 20, 30, 15, 40},
+		5:  {10, 20, 30, 15, 40},
+		7:  {10, 20, 30, 15, 40},
+		20: {30, 15, 40},
+		30: {15, 40},
+		15: {40}, // late: it is not the place between 10 and 20
+		35: {40},
+		40: nil,
+		99: nil,
+	} {
+		want(t, rest(t, mustOpen(t, log, vstream.After(o))), behind)
+	}
+	_, err := log.Open(t.Context(), vstream.After(3)) // 4 may have been there before the log was
+	wantExpired(t, err, 4, 5, 40)
+	want(t, rest(t, waiting), []vstream.Offset{30, 15, 40})
+
+	empty := open(t, 10)
+	waiting, missed := mustOpen(t, empty, vstream.After(20)), mustOpen(t, empty, vstream.After(19))
+	mustAppend(t, empty, Events(21, 22)...)
+	want(t, rest(t, waiting), []vstream.Offset{21, 22})
+	for range 2 {
+		_, err = missed.Next(t.Context())
+		wantExpired(t, err, 20, 21, 22)
+	}
+
+	last := mustOpen(t, log, vstream.After(40))
+	mustAppend(t, log, Events(offsets(45, 49)...)...)
+	want(t, rest(t, last), offsets(45, 49))
+	want(t, rest(t, mustOpen(t, log, vstream.After(40))), offsets(45, 49)) // 5 was dropped
+	mustAppend(t, log, Events(offsets(60, 69)...)...)
+	want(t, rest(t, mustOpen(t, log, vstream.After(49))), offsets(60, 69)) // which was dropped, but that is all
+	for _, o := range []vstream.Offset{48, 15, 5} {
+		_, err = log.Open(t.Context(), vstream.After(o))
+		wantExpired(t, err, o+1, 60, 69)
+	}
+	mustAppend(t, log, Events(offsets(70, 79)...)...)
+	_, err = last.Next(t.Context())
+	wantExpired(t, err, 50, 70, 79)
+}
+
+func before(t *testing.T, open Maker) {
+	log := open(t, 600)
+	want(t, rest(t, mustOpen(t, log, vstream.Before{Offset: 7, N: 3})), nil)
+	mustAppend(t, log, Events(5, 10, 20, 30, 15, 40)...)
+	for _, c := range []struct {
+		offset vstream.Offset
+		n      int
+		want   []vstream.Offset
+	}{
+		{40, 3, []vstream.Offset{20, 30, 15}},
+		{99, 2, []vstream.Offset{15, 40}},
+		{99, 50, []vstream.Offset{5, 10, 20, 30, 15, 40}},
+		{15, 2, []vstream.Offset{20, 30}}, // late
+		{16, 2, []vstream.Offset{5, 10}},
+		{5, 2, nil},
+		{40, 0, nil},
+	} {
+		r := mustOpen(t, log, vstream.Before{Offset: c.offset, N: c.n})
+		want(t, rest(t, r), c.want)
+		want(t, rest(t, r), nil)
+	}
+	_, err := log.Open(t.Context(), vstream.Before{Offset: 4, N: 1})
+	wantExpired(t, err, 4, 5, 40)
+	mustAppend(t, log, Events(offsets(41, 1000)...)...)
+	want(t, rest(t, mustOpen(t, log, vstream.Before{Offset: 900, N: 450})), offsets(450, 899))
+	want(t, rest(t, mustOpen(t, log, vstream.Before{Offset: 500, N: 450})), offsets(401, 499))
+	_, err = log.Open(t.Context(), vstream.Before{Offset: 400, N: 1})
+	wantExpired(t, err, 400, 401, 1000)
+}
+
+func more(t *testing.T, open Maker) {
 	log := open(t, plenty)
 	r := mustOpen(t, log, vstream.Newest(0))
-	cause := errors.New("enough")
-	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(cause)
-	if err := r.Wait(ctx); !errors.Is(err, cause) {
-		t.Errorf("Wait with a cancelled context = %v, want its cause", err)
+	waiting := r.More()
+	select {
+	case <-waiting:
+		t.Error("there is more, and nothing was appended")
+	default:
 	}
 	mustAppend(t, log, Events(1)...)
-	if err := r.Wait(t.Context()); err != nil {
-		t.Errorf("Wait of a reader that is behind = %v", err)
-	}
+	<-waiting
+	<-r.More()
+	want(t, rest(t, r), []vstream.Offset{1})
 }
 
 func immutable(t *testing.T, open Maker) {
@@ -303,7 +381,11 @@ func manyReaders(t *testing.T, open Maker) {
 			for len(got) < last {
 				events, err := r.Next(ctx)
 				if err == nil && len(events) == 0 {
-					err = r.Wait(ctx)
+					select {
+					case <-r.More():
+					case <-ctx.Done():
+						err = context.Cause(ctx)
+					}
 				}
 				if err != nil {
 					t.Errorf("after %d events: %v", len(got), err)

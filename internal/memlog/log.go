@@ -146,10 +146,42 @@ func (l *Log) Open(_ context.Context, p vstream.Position) (vstream.Reader, error
 		if r, ok := l.rangeLocked(); ok && offset < r.Earliest {
 			return nil, &vstream.ExpiredError{Requested: offset, Earliest: r.Earliest, Latest: r.Latest}
 		}
-		return &reader{log: l, number: w.Seek(offset), wanted: offset, future: offset > w.Peak().Offset}, nil
+		return l.readerFor(offset), nil
+	case vstream.After:
+		offset := vstream.Offset(p)
+		if number, held := l.numberOf(offset); held {
+			return l.readerAt(number + 1), nil
+		}
+		r, ok := l.rangeLocked()
+		if ok && (offset < l.dropped || l.dropped < 0 && offset+1 < r.Earliest) {
+			return nil, &vstream.ExpiredError{Requested: offset + 1, Earliest: r.Earliest, Latest: r.Latest}
+		}
+		reader := l.readerFor(offset + 1)
+		reader.began = !ok
+		return reader, nil
+	case vstream.Before:
+		end, held := l.numberOf(p.Offset)
+		r, ok := l.rangeLocked()
+		switch {
+		case held:
+		case ok && p.Offset < r.Earliest:
+			return nil, &vstream.ExpiredError{Requested: p.Offset, Earliest: r.Earliest, Latest: r.Latest}
+		default:
+			end = w.Seek(p.Offset)
+		}
+		from := l.readerAt(end - min(uint64(max(p.N, 0)), end-w.First()))
+		from.end = end
+		return from, nil
 	default:
 		panic(fmt.Sprintf("memlog: unknown position %T", p))
 	}
+}
+
+// readerFor returns a reader from the first event at this offset or later on, which may be
+// still to come. Called under mu.
+func (l *Log) readerFor(offset vstream.Offset) *reader {
+	w := l.window
+	return &reader{log: l, number: w.Seek(offset), wanted: offset, future: offset > w.Peak().Offset, end: noEnd}
 }
 
 // numberOf returns where the event with exactly this offset is. Called under mu.

@@ -84,9 +84,8 @@ func TestAllWaitingReadersWakeOnOneAppend(t *testing.T) {
 				t.Fatal(err)
 			}
 			go func() {
-				if r.Wait(t.Context()) == nil {
-					woken <- struct{}{}
-				}
+				<-r.More()
+				woken <- struct{}{}
 			}()
 		}
 		synctest.Wait()

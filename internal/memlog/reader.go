@@ -2,6 +2,7 @@ package memlog
 
 import (
 	"context"
+	"math"
 
 	"vstream"
 )
@@ -13,7 +14,11 @@ type reader struct {
 	number uint64
 	wanted vstream.Offset // the offset it would read next, for its ExpiredError
 	future bool           // wanted is still to come: pass over all before it
+	began  bool           // with a log that held nothing, but has gone on for a reader before
+	end    uint64         // number that it ends before
 }
+
+const noEnd = math.MaxUint64
 
 // readerAt returns a reader from the event with this number on. Called under mu.
 func (l *Log) readerAt(number uint64) *reader {
@@ -21,7 +26,7 @@ func (l *Log) readerAt(number uint64) *reader {
 	if number < l.window.Next() {
 		wanted = l.window.Event(number).Offset
 	}
-	return &reader{log: l, number: number, wanted: wanted}
+	return &reader{log: l, number: number, wanted: wanted, end: noEnd}
 }
 
 func (r *reader) Next(context.Context) ([]vstream.Event, error) {
@@ -39,8 +44,12 @@ func (r *reader) Next(context.Context) ([]vstream.Event, error) {
 		if r.wanted <= l.dropped {
 			r.number = 0 // its event came and went
 		}
+		if held, _ := l.rangeLocked(); r.began && r.wanted < held.Earliest {
+			r.future = true // or it will have been forgotten at the next call
+			return nil, &vstream.ExpiredError{Requested: r.wanted, Earliest: held.Earliest, Latest: held.Latest}
+		}
 	}
-	if r.number == w.Next() {
+	if r.number == w.Next() || r.number >= r.end {
 		return nil, nil
 	}
 	if r.number < w.First() {
@@ -48,23 +57,27 @@ func (r *reader) Next(context.Context) ([]vstream.Event, error) {
 		return nil, &vstream.ExpiredError{Requested: r.wanted, Earliest: held.Earliest, Latest: held.Latest}
 	}
 	events := w.From(r.number)
+	if most := r.end - r.number; uint64(len(events)) > most {
+		events = events[:most:most]
+	}
 	r.number += uint64(len(events))
 	r.wanted = events[len(events)-1].Offset + 1
 	return events, nil
 }
 
-func (r *reader) Wait(ctx context.Context) error {
+// now is closed: what is to be waited for is there.
+var now = func() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+func (r *reader) More() <-chan struct{} {
 	l := r.log
 	l.mu.RLock()
-	behind, grown := r.number != l.window.Next(), l.window.Grown()
-	l.mu.RUnlock()
-	if behind {
-		return nil
+	defer l.mu.RUnlock()
+	if r.number != l.window.Next() {
+		return now
 	}
-	select {
-	case <-grown:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return l.window.Grown()
 }

@@ -132,6 +132,26 @@ func (l *Log) Get(ctx context.Context, offset vstream.Offset) (vstream.Event, er
 	return e, nil
 }
 
+// place returns the sequence number of the event at exactly this offset, or else that of
+// the first event, in log order, behind all at lower offsets.
+func (l *Log) place(ctx context.Context, offset vstream.Offset) (seq uint64, exact bool, err error) {
+	l.mu.RLock()
+	late, isLate := l.held.late[offset]
+	next, peak := l.window.Next(), l.window.Peak().Offset
+	l.mu.RUnlock()
+	switch {
+	case isLate:
+		return late, true, nil
+	case offset > peak:
+		return next, false, nil
+	}
+	if seq, err = l.seek(ctx, byOffset(offset)); err != nil {
+		return 0, false, err
+	}
+	e, err := l.event(ctx, seq)
+	return seq, e.Offset == offset, err
+}
+
 // Open implements [vstream.Log].
 func (l *Log) Open(ctx context.Context, p vstream.Position) (vstream.Reader, error) {
 	l.mu.RLock()
@@ -140,8 +160,8 @@ func (l *Log) Open(ctx context.Context, p vstream.Position) (vstream.Reader, err
 		return nil, l.unavailable(nil)
 	}
 	held, ok := l.rangeLocked()
-	r := &reader{log: l, generation: l.generation, seq: l.window.Next(), last: -1, wanted: l.window.Peak().Offset + 1}
-	first, hole := l.held.first, l.hole
+	r := &reader{log: l, generation: l.generation, seq: l.window.Next(), last: -1, wanted: l.window.Peak().Offset + 1, end: noEnd}
+	first, dropped, hole := l.held.first, l.held.dropped, l.hole
 	l.mu.RUnlock()
 	var err error
 	switch p := p.(type) {
@@ -164,6 +184,36 @@ func (l *Log) Open(ctx context.Context, p vstream.Position) (vstream.Reader, err
 		}
 		r.lost = true
 		err = r.find(ctx)
+	case vstream.After:
+		offset := vstream.Offset(p)
+		seq, exact, failed := l.place(ctx, offset)
+		switch {
+		case failed != nil:
+			return nil, failed
+		case exact:
+			r.seq, r.last = seq+1, offset
+		case ok && (offset < dropped || dropped < 0 && offset+1 < held.Earliest):
+			return nil, &vstream.ExpiredError{Requested: offset + 1, Earliest: held.Earliest, Latest: held.Latest}
+		case !ok || offset > held.Latest: // still to come
+			r.wanted, r.lost, r.moved = offset+1, true, !ok
+			return r, nil
+		default:
+			r.seq = seq
+		}
+		err = r.here(ctx)
+	case vstream.Before:
+		seq, exact, failed := l.place(ctx, p.Offset)
+		switch {
+		case failed != nil:
+			return nil, failed
+		case !exact && ok && p.Offset < held.Earliest:
+			return nil, &vstream.ExpiredError{Requested: p.Offset, Earliest: held.Earliest, Latest: held.Latest}
+		}
+		r.seq, r.end = seq, seq
+		if n := min(uint64(max(p.N, 0)), seq-min(first, seq)); n > 0 {
+			r.seq = hole.before(seq - n)
+			err = r.here(ctx)
+		}
 	default:
 		panic(fmt.Sprintf("natslog: unknown position %T", p))
 	}

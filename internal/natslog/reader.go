@@ -2,6 +2,8 @@ package natslog
 
 import (
 	"context"
+	"errors"
+	"math"
 
 	"vstream"
 )
@@ -20,7 +22,10 @@ type reader struct {
 	wanted     vstream.Offset // the offset it would read next, were there no late events
 	lost       bool           // seq is not known, or wanted is still to come
 	moved      bool           // into another stream, and what came before wanted is not there
+	end        uint64         // sequence number that it ends before
 }
+
+const noEnd = math.MaxUint64
 
 func (r *reader) Next(ctx context.Context) ([]vstream.Event, error) {
 	for {
@@ -44,7 +49,7 @@ func (r *reader) next(ctx context.Context) (events []vstream.Event, ok bool, err
 	case r.generation != l.generation:
 		l.mu.RUnlock()
 		return nil, false, nil
-	case r.lost || r.seq >= w.Next():
+	case r.lost || r.seq >= w.Next() || r.seq >= r.end:
 		l.mu.RUnlock()
 		return nil, true, nil
 	case r.seq < l.held.first:
@@ -53,10 +58,13 @@ func (r *reader) next(ctx context.Context) (events []vstream.Event, ok bool, err
 	case r.seq >= w.First():
 		events := w.From(r.seq)
 		l.mu.RUnlock()
+		if most := r.end - r.seq; uint64(len(events)) > most {
+			events = events[:most:most]
+		}
 		r.pass(events, r.seq+uint64(len(events)))
 		return events, true, nil
 	}
-	limit := w.First()
+	limit := min(w.First(), r.end)
 	l.mu.RUnlock()
 
 	records, err := l.read(ctx, r.seq, int(min(readBatch, limit-r.seq)))
@@ -72,13 +80,20 @@ func (r *reader) next(ctx context.Context) (events []vstream.Event, ok bool, err
 	if !same || err != nil {
 		return nil, false, err
 	}
-	events = make([]vstream.Event, len(records))
+	seq := records[len(records)-1].seq + 1
+	events = make([]vstream.Event, 0, len(records))
 	for i := range records {
-		events[i] = records[i].event
+		if records[i].seq >= r.end { // there is a hole before it
+			break
+		}
+		events = append(events, records[i].event)
 	}
-	r.pass(events, records[len(records)-1].seq+1)
+	r.pass(events, seq)
 	return events, true, nil
 }
+
+// errMoved says that a reader's end was in a stream that has become another.
+var errMoved = errors.New("the log has become another while it was read; read it again")
 
 // pass moves past events, to seq.
 func (r *reader) pass(events []vstream.Event, seq uint64) {
@@ -137,6 +152,9 @@ func (r *reader) move(ctx context.Context) error {
 	if r.generation == generation {
 		return nil
 	}
+	if r.end != noEnd { // which is nowhere in another stream
+		return l.unavailable(errMoved)
+	}
 	same := false
 	if !r.lost && r.last >= 0 && r.seq > first && r.seq <= next {
 		e, err := l.event(ctx, r.seq-1)
@@ -164,19 +182,19 @@ func (r *reader) here(ctx context.Context) error {
 	return err
 }
 
-func (r *reader) Wait(ctx context.Context) error {
+// now is closed: what is to be waited for is there.
+var now = func() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+func (r *reader) More() <-chan struct{} {
 	l := r.log
 	l.mu.RLock()
-	behind := r.generation != l.generation || r.seq < l.window.Next()
-	grown := l.window.Grown()
-	l.mu.RUnlock()
-	if behind {
-		return nil
+	defer l.mu.RUnlock()
+	if r.generation != l.generation || r.seq < l.window.Next() {
+		return now
 	}
-	select {
-	case <-grown:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return l.window.Grown()
 }

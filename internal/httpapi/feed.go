@@ -1,0 +1,336 @@
+package httpapi
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"strconv"
+	"time"
+
+	"vstream"
+)
+
+// A feed reads the logs of vCenters as one: each in its own order, and together by time as
+// far as they have been read. At the tail nobody waits for anybody.
+type feed struct {
+	sources []*source // in the order of their names
+	until   time.Time // each ends at its first event after that; zero is never
+}
+
+// A source is one vCenter's part of a feed.
+type source struct {
+	vcenter *VCenter
+	reader  vstream.Reader
+	events  []vstream.Event // read, and not passed yet
+	done    vstream.Offset  // of the event passed last; -1 when a cursor is not to name it
+	over    bool            // the next event comes after the feed's end
+	beyond  vstream.Offset  // of that event
+}
+
+// A sourceError is an error of one source.
+type sourceError struct {
+	vcenter string
+	err     error
+}
+
+func (e *sourceError) Error() string { return e.err.Error() }
+func (e *sourceError) Unwrap() error { return e.err }
+
+// next returns the events of one source that come next; none when all are at their tails.
+// They are to be passed, from the first on, before it is called again.
+func (f *feed) next(ctx context.Context) (*source, []vstream.Event, error) {
+	var first *source
+	for _, s := range f.sources {
+		if len(s.events) == 0 && !s.over {
+			if err := s.fill(ctx); err != nil {
+				return nil, nil, &sourceError{s.vcenter.Name, err}
+			}
+			s.end(f.until)
+		}
+		if len(s.events) > 0 && (first == nil || s.events[0].Time.Before(first.events[0].Time)) {
+			first = s
+		}
+	}
+	if first == nil {
+		return nil, nil, nil
+	}
+	n := len(first.events)
+	for _, s := range f.sources {
+		if s == first || len(s.events) == 0 {
+			continue
+		}
+		for i := 1; i < n; i++ {
+			if first.events[i].Time.After(s.events[0].Time) {
+				n = i
+			}
+		}
+	}
+	return first, first.events[:n], nil
+}
+
+// fill reads the events that come next.
+func (s *source) fill(ctx context.Context) (err error) {
+	s.events, err = s.reader.Next(ctx)
+	return err
+}
+
+// end drops what was read from the first event after until on.
+func (s *source) end(until time.Time) {
+	if until.IsZero() {
+		return
+	}
+	for i := range s.events {
+		if s.events[i].Time.After(until) {
+			s.events, s.over, s.beyond = s.events[:i], true, s.events[i].Offset
+			return
+		}
+	}
+}
+
+// pass moves past the next event of a source.
+func (s *source) pass() {
+	s.done = s.events[0].Offset
+	s.events = s.events[1:]
+}
+
+// upcoming returns the offset of the event that comes next, or at the tail one that is
+// higher than all.
+func (s *source) upcoming() vstream.Offset {
+	switch {
+	case len(s.events) > 0:
+		return s.events[0].Offset
+	case s.over:
+		return s.beyond
+	}
+	held, _ := s.vcenter.Log.Range()
+	return held.Latest + 1
+}
+
+// over reports whether there will never be more.
+func (f *feed) over() bool {
+	for _, s := range f.sources {
+		if !s.over || len(s.events) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// wait returns when there may be more, or at once if there is, and then its result is true;
+// or when alarm has something, or ctx is done, which is its error.
+func (f *feed) wait(ctx context.Context, alarm <-chan time.Time) (bool, error) {
+	if len(f.sources) == 1 {
+		select {
+		case <-f.sources[0].reader.More():
+			return true, nil
+		case <-alarm:
+			return false, nil
+		case <-ctx.Done():
+			return false, context.Cause(ctx)
+		}
+	}
+	cases := make([]reflect.SelectCase, 0, len(f.sources)+2)
+	add := func(c any) {
+		cases = append(cases, reflect.SelectCase{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(c)})
+	}
+	add(ctx.Done())
+	add(alarm)
+	for _, s := range f.sources {
+		if !s.over {
+			add(s.reader.More())
+		}
+	}
+	switch i, _, _ := reflect.Select(cases); i {
+	case 0:
+		return false, context.Cause(ctx)
+	case 1:
+		return false, nil
+	default:
+		return true, nil
+	}
+}
+
+// cursor is where the feed is.
+func (f *feed) cursor() vstream.Cursor {
+	c := vstream.Cursor{}
+	for _, s := range f.sources {
+		if s.done >= 0 {
+			c[s.vcenter.Name] = s.done
+		}
+	}
+	return c
+}
+
+// appendCursor appends the text of cursor.
+func (f *feed) appendCursor(b []byte) []byte {
+	begin := len(b)
+	for _, s := range f.sources {
+		if s.done < 0 {
+			continue
+		}
+		if len(b) > begin {
+			b = append(b, '~')
+		}
+		b = append(b, s.vcenter.Name...)
+		b = append(b, '.')
+		b = strconv.AppendInt(b, int64(s.done), 10)
+	}
+	if len(b) == begin {
+		b = append(b, '~')
+	}
+	return b
+}
+
+// open opens the logs of these vCenters at start.
+func open(ctx context.Context, vcenters []*VCenter, from start, until time.Time) (*feed, error) {
+	f := &feed{until: until}
+	for _, v := range vcenters {
+		s, err := from.open(ctx, v)
+		if err != nil {
+			return nil, &sourceError{v.Name, err}
+		}
+		s.end(until)
+		f.sources = append(f.sources, s)
+	}
+	return f, nil
+}
+
+// A start is where to begin to read, one of the following.
+type start interface {
+	open(context.Context, *VCenter) (*source, error)
+}
+
+type (
+	startNow    struct{}                 // with what comes next
+	startOldest struct{}                 // with the oldest events held
+	startLatest struct{}                 // with the newest event of each vCenter
+	startAt     vstream.Offset           // with the first event at this offset or later
+	startSince  time.Time                // with the first event of this time or later
+	startAfter  struct{ vstream.Cursor } // behind the events that it names
+)
+
+func (startNow) open(ctx context.Context, v *VCenter) (*source, error) {
+	// The newest event is read too, for it tells the place where the reader is.
+	r, err := v.Log.Open(ctx, vstream.Newest(1))
+	if err != nil {
+		return nil, err
+	}
+	s := &source{vcenter: v, reader: r, done: -1}
+	if err := s.fill(ctx); err != nil {
+		return nil, err
+	}
+	if len(s.events) > 0 {
+		s.pass()
+	}
+	return s, nil
+}
+
+func (startOldest) open(ctx context.Context, v *VCenter) (*source, error) {
+	r, err := v.Log.Open(ctx, vstream.Oldest{})
+	return &source{vcenter: v, reader: r, done: -1}, err
+}
+
+func (startLatest) open(ctx context.Context, v *VCenter) (*source, error) {
+	r, err := v.Log.Open(ctx, vstream.Newest(1))
+	if err != nil {
+		return nil, err
+	}
+	s := &source{vcenter: v, reader: r, done: -1}
+	if err := s.fill(ctx); err != nil {
+		return nil, err
+	}
+	if len(s.events) > 0 {
+		s.done = s.events[0].Offset - 1
+	}
+	return s, nil
+}
+
+func (o startAt) open(ctx context.Context, v *VCenter) (*source, error) {
+	r, err := v.Log.Open(ctx, vstream.At(o))
+	return &source{vcenter: v, reader: r, done: vstream.Offset(o) - 1}, err
+}
+
+func (t startSince) open(ctx context.Context, v *VCenter) (*source, error) {
+	before, some := v.Log.Range()
+	r, err := v.Log.Open(ctx, vstream.Since(t))
+	if err != nil {
+		return nil, err
+	}
+	s := &source{vcenter: v, reader: r, done: -1}
+	if err := s.fill(ctx); err != nil {
+		return nil, err
+	}
+	switch {
+	case len(s.events) > 0:
+		s.done = s.events[0].Offset - 1
+	case some:
+		s.done = before.Latest
+	}
+	return s, nil
+}
+
+// aheadPatience is how long a log may take to reach a cursor after a restart, when a log in
+// memory is filled from the vCenter again; later, a copy of a log may still lag behind.
+const aheadPatience, laterPatience = 10 * time.Second, time.Second
+
+func (c startAfter) open(ctx context.Context, v *VCenter) (*source, error) {
+	after, named := c.Cursor[v.Name]
+	if !named {
+		return startOldest{}.open(ctx, v)
+	}
+	if err := v.reaches(ctx, after); err != nil {
+		return nil, err
+	}
+	r, err := v.Log.Open(ctx, vstream.After(after))
+	return &source{vcenter: v, reader: r, done: after}, err
+}
+
+// reaches waits until the log holds this offset or a higher one. Where that takes long, it
+// fails: the log was lost or replaced, or cannot be filled now. An empty log of which the
+// collector thinks that all is well passes: there is nothing to tell.
+func (v *VCenter) reaches(ctx context.Context, offset vstream.Offset) error {
+	wait := aheadPatience
+	if s := v.Status(); collected(s) && time.Since(s.Since) > aheadPatience {
+		wait = laterPatience
+	}
+	patience := time.NewTimer(wait)
+	defer patience.Stop()
+	for {
+		r, err := v.Log.Open(ctx, vstream.Newest(0))
+		if err != nil {
+			return err
+		}
+		held, some := v.Log.Range()
+		if some && held.Latest >= offset {
+			return nil
+		}
+		select {
+		case <-r.More():
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-patience.C:
+			switch {
+			case !collected(v.Status()):
+				return &vstream.UnavailableError{Err: fmt.Errorf("the log of %s has yet to be filled up to offset %d", v.Name, offset)}
+			case some:
+				return &aheadError{offset, held}
+			}
+			return nil
+		}
+	}
+}
+
+// collected reports whether the log should hold what the vCenter has.
+func collected(s vstream.Status) bool {
+	return s.State == vstream.Collecting || s.State == vstream.Silent || s.State == vstream.Standby
+}
+
+// An aheadError says that a cursor is of a log that went further than this one.
+type aheadError struct {
+	cursor vstream.Offset
+	held   vstream.Range
+}
+
+func (e *aheadError) Error() string {
+	return fmt.Sprintf("the cursor is at %d, and the log ends at %d: it was lost or replaced, or the cursor is of another server", e.cursor, e.held.Latest)
+}

@@ -1,0 +1,390 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"vstream"
+)
+
+const (
+	// pageBytes is about how much a page has at most: one with fewer events than its limit
+	// is no end, its links go on.
+	pageBytes = 16 << 20
+	// scanTime is how long events are looked through for a page with a filter. What was
+	// found by then is the page, and its links go on.
+	scanTime = 2 * time.Second
+	// scanChunk is how many events are read at once to look through them backwards.
+	scanChunk, maxScanChunk = 256, 4096
+)
+
+// A page is the answer to a query that is no watch.
+type page struct {
+	items      []item         // oldest first
+	bytes      int            // of their JSON
+	next       vstream.Cursor // where to go on
+	prev       vstream.Cursor // where to go on backwards; nil if there is nothing
+	upToDate   bool           // there was nothing more
+	incomplete bool           // time or room was over before the limit was reached
+}
+
+// An item is an event and whose it is.
+type item struct {
+	vcenter *VCenter
+	event   vstream.Event
+}
+
+func (p *page) add(v *VCenter, e *vstream.Event) {
+	p.items = append(p.items, item{v, *e})
+	p.bytes += len(e.JSON)
+}
+
+// getPage answers with a page.
+func (s *Server) getPage(stopping context.Context, q *query, w http.ResponseWriter, r *http.Request) error {
+	ranges := rangesOf(q.vcenters)
+	if len(ranges) == 0 && q.wait == 0 {
+		return noContent(w, r, q.vcenters)
+	}
+	// A stop ends waiting only: what is there is worth its answer.
+	patience, cancel := context.WithTimeout(r.Context(), q.wait)
+	defer cancel()
+	defer context.AfterFunc(stopping, cancel)()
+	var p *page
+	var err error
+	if q.from != nil {
+		p, err = q.forward(r.Context(), patience)
+	} else {
+		if len(ranges) == 0 {
+			if err := q.begin(r.Context(), patience); err != nil {
+				return err
+			}
+		}
+		p, err = q.backward(r.Context())
+	}
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	setRanges(h, rangesOf(q.vcenters))
+	h.Set("Cache-Control", "no-store")
+	h.Set("Stream-Next-Cursor", p.next.String())
+	if p.upToDate {
+		h.Set("Stream-Up-To-Date", "true")
+	}
+	q.link(h, r, p)
+	return writeCompressed(w, r, q.form.page(p.items, len(s.VCenters) > 1), q.form)
+}
+
+// begin waits until one of the logs holds something, or patience is over.
+func (q *query) begin(ctx, patience context.Context) error {
+	f, err := open(ctx, q.vcenters, startOldest{}, time.Time{})
+	if err == nil {
+		_, _ = f.wait(patience, nil)
+	}
+	return err
+}
+
+// forward reads a page from its beginning on. When there is nothing yet, it waits for the
+// first event until patience is done.
+func (q *query) forward(ctx, patience context.Context) (*page, error) {
+	f, err := open(ctx, q.vcenters, q.from, q.until)
+	if err != nil {
+		return nil, err
+	}
+	p := &page{prev: vstream.Cursor{}}
+	scanUntil := time.Now().Add(scanTime)
+	for {
+		s, events, err := f.next(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if p.upToDate = len(events) == 0; p.upToDate {
+			if len(p.items) > 0 || f.over() {
+				break
+			}
+			if more, _ := f.wait(patience, nil); !more {
+				break
+			}
+			scanUntil = time.Now().Add(scanTime)
+			continue
+		}
+		if _, begun := p.prev[s.vcenter.Name]; !begun {
+			p.prev[s.vcenter.Name] = events[0].Offset
+		}
+		for i := range events {
+			wanted, err := q.filter.Match(s.vcenter.Name, &events[i])
+			if err != nil {
+				return nil, err
+			}
+			s.pass()
+			if wanted {
+				p.add(s.vcenter, &events[i])
+			}
+			if len(p.items) == q.limit || p.bytes >= pageBytes {
+				break
+			}
+		}
+		if len(p.items) == q.limit || p.bytes >= pageBytes || !q.filter.All() && time.Now().After(scanUntil) {
+			break
+		}
+	}
+	p.next = f.cursor()
+	more := false
+	for _, s := range f.sources {
+		name := s.vcenter.Name
+		if _, begun := p.prev[name]; !begun {
+			p.prev[name] = s.upcoming()
+		}
+		held, some := s.vcenter.Log.Range()
+		more = more || some && p.prev[name] > held.Earliest
+	}
+	if !more {
+		p.prev = nil
+	}
+	return p, nil
+}
+
+// backward reads a page up to its end.
+func (q *query) backward(ctx context.Context) (*page, error) {
+	scanUntil := time.Now().Add(scanTime)
+	parts := make([]*part, len(q.vcenters))
+	for i, v := range q.vcenters {
+		var err error
+		if parts[i], err = q.readPart(ctx, v, scanUntil); err != nil {
+			return nil, &sourceError{v.Name, err}
+		}
+	}
+	p := &page{next: vstream.Cursor{}, upToDate: q.before == nil && q.until.IsZero()}
+	for len(p.items) < q.limit && p.bytes < pageBytes { // the newest first
+		var newest *part
+		for _, part := range parts {
+			if n := len(part.events); n > 0 && (newest == nil || !part.events[n-1].Time.Before(newest.events[len(newest.events)-1].Time)) {
+				newest = part
+			}
+		}
+		if newest == nil {
+			break
+		}
+		n := len(newest.events) - 1
+		p.add(newest.vcenter, &newest.events[n])
+		newest.begin, newest.cut = newest.events[n].Offset, true
+		newest.events = newest.events[:n]
+	}
+	slices.Reverse(p.items)
+	prev, more := vstream.Cursor{}, false
+	for _, part := range parts {
+		name := part.vcenter.Name
+		if part.last >= 0 {
+			p.next[name] = part.last
+		}
+		switch {
+		case len(part.events) == 0: // all that was found is in the page
+			prev[name] = part.first
+			more = more || !part.whole
+		case part.cut:
+			prev[name] = part.begin
+			more = true
+		default:
+			prev[name] = part.end
+			more = true
+		}
+		if prev[name] < 0 {
+			delete(prev, name)
+		}
+	}
+	if more {
+		p.prev = prev
+	}
+	return p, nil
+}
+
+// A part is what one vCenter may give to a page that is read backwards.
+type part struct {
+	vcenter     *VCenter
+	events      []vstream.Event // that the filter passes, in log order
+	first, last vstream.Offset  // of those looked at, the filter's passing or not; -1 if there was none
+	whole       bool            // there is nothing before first
+	end         vstream.Offset  // that it was read backwards from
+	begin       vstream.Offset  // of the events taken out of the part, the first one
+	cut         bool            // there is a begin
+}
+
+// readPart reads backwards until there is enough for a page.
+func (q *query) readPart(ctx context.Context, v *VCenter, scanUntil time.Time) (*part, error) {
+	p := &part{vcenter: v, first: -1, last: -1}
+	held, _ := v.Log.Range()
+	end, named, err := q.end(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	if !named { // by a cursor that wants all that follows
+		p.whole = true
+		return p, nil
+	}
+	p.end = end
+	n := q.limit
+	if !q.filter.All() {
+		n = max(n, scanChunk)
+	}
+	for bytes := 0; ; n = min(2*n, maxScanChunk) {
+		var at vstream.Position = vstream.Newest(n)
+		if end >= 0 {
+			at = vstream.Before{Offset: end, N: n}
+		}
+		chunk, err := q.readChunk(ctx, v, at, n)
+		var expired *vstream.ExpiredError
+		if p.first >= 0 && errors.As(err, &expired) {
+			chunk, err = scanned{}, nil // dropped meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		if chunk.events == 0 {
+			p.whole = true
+			return p, nil
+		}
+		p.first, end = chunk.first, chunk.first
+		if p.last < 0 {
+			p.last = chunk.last
+			if p.end < 0 {
+				p.end = max(held.Latest, chunk.highest) + 1
+			}
+		}
+		p.events = slices.Concat(chunk.matching, p.events)
+		bytes += chunk.bytes
+		if chunk.full || len(p.events) >= q.limit || bytes >= pageBytes || time.Now().After(scanUntil) {
+			return p, nil
+		}
+	}
+}
+
+// end returns the offset that a page ends before, which is -1 for the end of the log; or
+// that it is no page of this vCenter at all.
+func (q *query) end(ctx context.Context, v *VCenter) (before vstream.Offset, some bool, err error) {
+	if q.before != nil {
+		before, some = q.before[v.Name]
+		return before, some, nil
+	}
+	if q.until.IsZero() {
+		return -1, true, nil
+	}
+	r, err := v.Log.Open(ctx, vstream.Since(q.until.Add(1)))
+	if err != nil {
+		return 0, false, err
+	}
+	after, err := r.Next(ctx)
+	if err != nil || len(after) == 0 {
+		return -1, true, err
+	}
+	return after[0].Offset, true, nil
+}
+
+// scanned is what was found in a chunk of a log.
+type scanned struct {
+	matching    []vstream.Event // no more than a page needs: the newest
+	bytes       int             // of their JSON
+	events      int             // that were looked at
+	first, last vstream.Offset  // of them; first is that of the oldest matching when full
+	highest     vstream.Offset  // of them
+	full        bool            // there were more matching than a page needs
+}
+
+func (q *query) readChunk(ctx context.Context, v *VCenter, at vstream.Position, n int) (c scanned, err error) {
+	r, err := v.Log.Open(ctx, at)
+	if err != nil {
+		return c, err
+	}
+	for c.events < n {
+		events, err := r.Next(ctx)
+		if err != nil {
+			return c, err
+		}
+		if len(events) == 0 {
+			break
+		}
+		events = events[:min(len(events), n-c.events)]
+		if c.events == 0 {
+			c.first = events[0].Offset
+		}
+		c.last = events[len(events)-1].Offset
+		c.events += len(events)
+		for i := range events {
+			c.highest = max(c.highest, events[i].Offset)
+			wanted, err := q.filter.Match(v.Name, &events[i])
+			if err != nil {
+				return c, err
+			}
+			if !wanted {
+				continue
+			}
+			c.matching = append(c.matching, events[i])
+			for c.bytes += len(events[i].JSON); len(c.matching) > q.limit || c.bytes > pageBytes && len(c.matching) > 1; {
+				c.bytes -= len(c.matching[0].JSON)
+				c.matching, c.full = c.matching[1:], true
+			}
+		}
+	}
+	if c.full {
+		c.first = c.matching[0].Offset
+	}
+	return c, nil
+}
+
+// link says where to go from a page, as RFC 8288 has it.
+func (q *query) link(h http.Header, r *http.Request, p *page) {
+	to := func(rel, name, value string) {
+		values := r.URL.Query()
+		for _, position := range []string{"cursor", "offset", "since", "before"} {
+			values.Del(position)
+		}
+		if name != "" {
+			values.Set(name, value)
+		}
+		if rel == "last" || rel == "prev" {
+			values.Del("until")
+			values.Del("wait")
+		}
+		h.Add("Link", "<"+(&url.URL{Path: r.URL.Path, RawQuery: values.Encode()}).RequestURI()+`>; rel="`+rel+`"`)
+	}
+	to("next", "cursor", p.next.String())
+	if len(p.prev) > 0 {
+		to("prev", "before", p.prev.String())
+	}
+	to("first", "offset", "earliest")
+	to("last", "", "")
+}
+
+// rangesOf returns what the logs of vCenters hold, without those that hold nothing.
+func rangesOf(vcenters []*VCenter) map[string]vstream.Range {
+	ranges := map[string]vstream.Range{}
+	for _, v := range vcenters {
+		if held, some := v.Log.Range(); some {
+			ranges[v.Name] = held
+		}
+	}
+	return ranges
+}
+
+// setRanges tells what logs hold, in headers: of one an offset, of several a cursor.
+func setRanges(h http.Header, ranges map[string]vstream.Range) {
+	earliest, latest := vstream.Cursor{}, vstream.Cursor{}
+	for name, held := range ranges {
+		earliest[name], latest[name] = held.Earliest, held.Latest
+	}
+	text := func(c vstream.Cursor) string {
+		for _, offset := range c {
+			if len(c) == 1 {
+				return offset.String()
+			}
+		}
+		return c.String()
+	}
+	if len(ranges) > 0 {
+		h.Set("Stream-Earliest", text(earliest))
+		h.Set("Stream-Latest", text(latest))
+	}
+}
