@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"vstream"
@@ -170,6 +169,3 @@ func held(t testing.TB, log vstream.Log, atMost int) []vstream.Event {
 	}
 	return all
 }
-
-// settle waits until everything is indexed. It is called in a bubble.
-func settle() { synctest.Wait() }

@@ -96,7 +96,10 @@ func (x *Index) follow(ctx context.Context) error {
 				building = false
 				x.publish(building)
 			}
-			_ = r.Wait(ctx)
+			select {
+			case <-r.More():
+			case <-ctx.Done():
+			}
 		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)

@@ -40,7 +40,7 @@ func TestAnswersAreThoseOfLookingAtEachEvent(t *testing.T) {
 					x := follow(t, log, c.maxRows)
 					for range 3 {
 						appendTo(t, log, s.events(c.events/4)...)
-						settle()
+						synctest.Wait()
 						compare(t, s.Rand, x, held(t, log, c.maxRows))
 					}
 				})

@@ -23,7 +23,7 @@ import (
 func TestAnIndexOfAnEmptyLogIsEmpty(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := follow(t, memlog.New(10, noLimit), 10)
-		settle()
+		synctest.Wait()
 		if c := x.Coverage(); c != (index.Coverage{Whole: true}) {
 			t.Errorf("Coverage = %+v", c)
 		}
@@ -53,7 +53,7 @@ func TestAnIndexTellsWhatItCovers(t *testing.T) {
 			t.Errorf("before Run: %+v", c)
 		}
 		whole, part := follow(t, log, 1000), follow(t, log, 30)
-		settle()
+		synctest.Wait()
 		if c := whole.Coverage(); !c.Whole || c.Rows != 80 || c.From != 1 || c.Through != all[79].Offset {
 			t.Errorf("of all: %+v", c)
 		}
@@ -61,7 +61,7 @@ func TestAnIndexTellsWhatItCovers(t *testing.T) {
 			t.Errorf("of a part: %+v", c)
 		}
 		appendTo(t, log, s.events(300)...) // the log has dropped what it had
-		settle()
+		synctest.Wait()
 		if c := whole.Coverage(); !c.Whole || c.Rows != 100 {
 			t.Errorf("of all: %+v", c)
 		}
@@ -78,14 +78,14 @@ func TestAnIndexOfAPartBecomesWhole(t *testing.T) {
 		log := memlog.New(30, 64<<10)
 		appendTo(t, log, s.events(30)...)
 		x := follow(t, log, 20)
-		settle()
+		synctest.Wait()
 		if c := x.Coverage(); c.Whole || c.Rows != 20 {
 			t.Errorf("at first: %+v", c)
 		}
 		large := s.event()
 		large.JSON = make([]byte, 60<<10)
 		appendTo(t, log, large)
-		settle()
+		synctest.Wait()
 		if c := x.Coverage(); !c.Whole || c.Rows != len(held(t, log, 30)) || c.Rows > 19 {
 			t.Errorf("when the log has dropped more: %+v", c)
 		}
@@ -96,7 +96,7 @@ func TestAnIndexOfAPartBecomesWhole(t *testing.T) {
 type troubled struct {
 	mu  sync.Mutex
 	log vstream.Log // under mu
-	err error       // under mu; what Open and Next fail with, once or until it is taken away
+	err error       // under mu; what Open and Next fail with, until it is taken away
 	// reads counts calls of Next.
 	reads atomic.Int64
 }
@@ -227,7 +227,7 @@ func TestAnIndexOfALogThatWasReplacedIsBuiltAnew(t *testing.T) {
 		log := &troubled{log: old}
 		appendTo(t, log, s.events(500)...)
 		x := follow(t, log, 1000)
-		settle()
+		synctest.Wait()
 		other, cut := newStory(6), memlog.New(1000, noLimit)
 		log.set(cut, nil)
 		if c := x.Coverage(); c.Rows != 0 {
@@ -242,10 +242,10 @@ func TestAnIndexOfALogThatWasReplacedIsBuiltAnew(t *testing.T) {
 		if err := old.Append(t.Context(), s.events(1)); err != nil {
 			t.Fatal(err)
 		}
-		settle()
+		synctest.Wait()
 		compare(t, s.Rand, x, held(t, log, 1000))
 		appendTo(t, log, other.events(100)...)
-		settle()
+		synctest.Wait()
 		compare(t, s.Rand, x, held(t, log, 1000))
 	})
 }
@@ -258,7 +258,7 @@ func TestEventsOfOddTimesDoNotStretchTheSpan(t *testing.T) {
 		log := memlog.New(10_000, noLimit)
 		appendTo(t, log, events...)
 		x := follow(t, log, 10_000)
-		settle()
+		synctest.Wait()
 		from, to, ok := x.Span()
 		if wantTo := events[len(events)-1].Time.Add(time.Microsecond); !ok || !from.Equal(events[0].Time) || !to.Equal(wantTo) {
 			t.Errorf("Span = %v, %v, %v", from, to, ok)
@@ -281,7 +281,7 @@ func TestLongTextsAreFoundByTheirBeginning(t *testing.T) {
 		log := memlog.New(10, noLimit)
 		appendTo(t, log, e)
 		x := follow(t, log, 10)
-		settle()
+		synctest.Wait()
 		got := top(x.Facets(everything, time.Time{}, time.Time{}), filter.User)
 		if len(got) != 1 || got[0].Value != strings.Repeat("ä", 256) {
 			t.Errorf("the names are %.600v", got)
@@ -386,7 +386,7 @@ func (l *generated) Next(context.Context) ([]vstream.Event, error) {
 	return batch, nil
 }
 
-func (l *generated) Wait(context.Context) error {
+func (l *generated) More() <-chan struct{} {
 	l.done()
 	return nil
 }
@@ -466,7 +466,7 @@ func TestAnswersOfSeveralLogsAddUp(t *testing.T) {
 			log, s := memlog.New(10_000, noLimit), newStory(20+seed)
 			appendTo(t, log, s.events(5000)...)
 			x := follow(t, log, 10_000)
-			settle()
+			synctest.Wait()
 			all = slices.Concat(all, held(t, log, 10_000))
 			for i, c := range x.Count(everything, begin, time.Hour, len(sum)) {
 				sum[i].Add(c)
