@@ -92,6 +92,53 @@ func TestAnIndexOfAPartBecomesWhole(t *testing.T) {
 	})
 }
 
+// What the index would drop at once is not read.
+func TestOnlyWhatIsIndexedIsRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &troubled{log: memlog.New(100_000, noLimit)}
+		appendTo(t, log, newStory(12).events(100_000)...)
+		x := follow(t, log, 1000)
+		synctest.Wait()
+		if c, n := x.Coverage(), log.reads.Load(); c.Rows != 1000 || n > 10 {
+			t.Errorf("for %d rows it read %d times", c.Rows, n)
+		}
+	})
+}
+
+func TestALateEventIsAPlaceOfItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 10_000 // more than two chunks
+		events := newStory(13).events(n)
+		for i := range events {
+			events[i].Offset = vstream.Offset(i + 1)
+		}
+		events[n-2].Offset = 5 // late by two chunks; there is no n-1, and no 6
+		log := memlog.New(2*n, noLimit)
+		appendTo(t, log, slices.Delete(events, 4, 6)...)
+		x := follow(t, log, 2*n)
+		synctest.Wait()
+		for _, c := range []struct {
+			place         vstream.Offset
+			before, after []vstream.Offset
+		}{
+			{4, []vstream.Offset{2, 3}, []vstream.Offset{7, 8}},
+			{5, []vstream.Offset{n - 3, n - 2}, []vstream.Offset{n}},
+			{6, []vstream.Offset{3, 4}, []vstream.Offset{7, 8}}, // where it would be
+			{n, []vstream.Offset{n - 2, 5}, nil},
+			{n + 1, []vstream.Offset{5, n}, nil},
+			{1, nil, []vstream.Offset{2, 3}},
+			{0, nil, []vstream.Offset{1, 2}},
+		} {
+			if got := x.Before(everything, c.place, 2); !slices.Equal(got, c.before) {
+				t.Errorf("before %d are %v, want %v", c.place, got, c.before)
+			}
+			if got := x.After(everything, c.place, 2); !slices.Equal(got, c.after) {
+				t.Errorf("after %d are %v, want %v", c.place, got, c.after)
+			}
+		}
+	})
+}
+
 // A troubled log is a log that fails when it is told to, and that can be replaced.
 type troubled struct {
 	mu  sync.Mutex
