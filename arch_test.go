@@ -20,6 +20,7 @@ var permitted = map[string][]string{
 	"internal/memlog":   {"vstream"},
 	"internal/logtest":  {"vstream", "github.com/google/go-cmp"},
 	"internal/spelling": {},
+	"internal/index":    {"vstream", "vstream/internal/filter"},
 	"internal/natslog": {
 		"vstream", "vstream/internal/memlog", "github.com/nats-io",
 		"github.com/gofrs/flock", "github.com/cenkalti/backoff", "golang.org/x/sync/errgroup",

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vmware/govmomi/fault"
@@ -33,7 +34,7 @@ const (
 )
 
 // Source reads the events of one vCenter. Its exported fields are set before its first
-// use; its methods are called by one goroutine, but for Seen.
+// use; its methods are called by one goroutine, but for Seen and Catalogue.
 type Source struct {
 	URL        *url.URL // of the SDK, as ParseURL returns it
 	SecretPath string   // directory with the files username and password
@@ -63,6 +64,8 @@ type Source struct {
 	last    vstream.Event                  // that Next returned; zero before
 	version string                         // of the news last seen
 	wait    time.Duration                  // for the next news
+
+	catalogue atomic.Pointer[[]vstream.EventType] // nil before the first session
 
 	mu   sync.Mutex
 	seen vstream.SourceStatus // under mu
@@ -150,6 +153,8 @@ func (s *Source) resume(ctx context.Context) (time.Time, error) {
 		Severity:   cloudevent.Severities(info),
 		MaxBytes:   s.MaxBytes,
 	}
+	catalogue := cloudevent.Catalogue(info)
+	s.catalogue.Store(&catalogue)
 	s.mu.Lock()
 	s.seen.Product, s.seen.APIVersion, s.seen.Instance = about.FullName, about.ApiVersion, about.InstanceUuid
 	s.mu.Unlock()
@@ -270,6 +275,16 @@ func (s *Source) Seen() vstream.SourceStatus {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.seen
+}
+
+// Catalogue returns what the vCenter says of the types of events it knows, as it was with the
+// last login; nothing before the first. It may be called from any goroutine, none of which
+// may change it.
+func (s *Source) Catalogue() []vstream.EventType {
+	if c := s.catalogue.Load(); c != nil {
+		return *c
+	}
+	return nil
 }
 
 // Close removes from the vCenter what Open made there, and logs out. It is safe to call
