@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -89,8 +90,11 @@ func (t *logTool) with(cmd *cobra.Command, c *config, open opener, do func(conte
 		defer debug.SetMemoryLimit(debug.SetMemoryLimit(toolMemory))
 	}
 	level := slog.LevelWarn
-	if c.debug {
+	switch {
+	case c.debug:
 		level = slog.LevelDebug
+	case c.logDir != "": // what it would warn of is damage, which the commands tell in their words
+		level = slog.LevelError
 	}
 	logger := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
 	opened := false
@@ -135,6 +139,18 @@ func (t *logTool) chooseOne(ctx context.Context, s *natslog.Store) (string, erro
 	return names[0], nil
 }
 
+// oneLine returns all of errs as one error, for one line; nil if there are none.
+func oneLine(errs []error) error {
+	if len(errs) == 0 {
+		return nil
+	}
+	texts := make([]string, len(errs))
+	for i, err := range errs {
+		texts[i] = err.Error()
+	}
+	return errors.New(strings.Join(texts, "; "))
+}
+
 // typePrefix is what types of a vCenter's events begin with, as far as that is configured.
 func (c *config) typePrefix(vcenter string) string {
 	for _, v := range c.vcenters {
@@ -165,16 +181,25 @@ func (t *logTool) infoCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				infos := make([]natslog.Info, len(names))
-				for i, name := range names {
-					if infos[i], err = s.Info(ctx, name); err != nil {
-						return err
+				infos := make([]natslog.Info, 0, len(names))
+				var failed []error // one damaged log does not hide the others
+				for _, name := range names {
+					info, err := s.Info(ctx, name)
+					switch {
+					case ctx.Err() != nil:
+						return context.Cause(ctx)
+					case err != nil:
+						failed = append(failed, fmt.Errorf("the log of %s: %w", name, err))
+					default:
+						infos = append(infos, info)
 					}
 				}
 				if asJSON {
-					return printInfoJSON(cmd.OutOrStdout(), infos)
+					err = printInfoJSON(cmd.OutOrStdout(), infos)
+				} else {
+					err = printInfo(cmd.OutOrStdout(), infos, c.nats.url != "")
 				}
-				return printInfo(cmd.OutOrStdout(), infos, c.nats.url != "")
+				return cmp.Or(err, oneLine(failed))
 			})
 		},
 	}
@@ -258,7 +283,7 @@ func printInfo(out io.Writer, infos []natslog.Info, cluster bool) error {
 			row("instance", "%s", in.Instance)
 		}
 		if in.Holes == 0 {
-			row("holes", "none")
+			row("holes", "none seen")
 		} else {
 			row("holes", "%d events are missing; see: vstream log verify", in.Holes)
 		}

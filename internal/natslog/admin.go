@@ -74,7 +74,8 @@ func Restore(ctx context.Context, config Config, do func(context.Context, *Store
 	return err
 }
 
-// VCenters returns the names of the vCenters that there are logs of, in their order.
+// VCenters returns the names of the vCenters that there are logs of, in their order; also of
+// those whose log is so damaged that it cannot be opened, and fails when it is.
 func (s *Store) VCenters(ctx context.Context) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
@@ -88,8 +89,17 @@ func (s *Store) VCenters(ctx context.Context) ([]string, error) {
 	if err := streams.Err(); err != nil && !errors.Is(err, jetstream.ErrEndOfData) {
 		return nil, s.config.explain(&stream{name: streamName("*")}, err)
 	}
+	stored, err := s.config.stored()
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range stored {
+		if vcenter, ours := strings.CutPrefix(name, streamName("")); ours {
+			names = append(names, vcenter)
+		}
+	}
 	slices.Sort(names)
-	return names, nil
+	return slices.Compact(names), nil
 }
 
 // ErrNoLog says that there is no log of a vCenter.
@@ -129,6 +139,9 @@ func (s *Store) find(ctx context.Context, vcenter string) (*stream, error) {
 	found.Stream, err = s.js.Stream(ctx, found.name)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
+		if err := s.config.holds(found.name); err != nil {
+			return nil, err
+		}
 		return nil, ErrNoLog
 	case err != nil:
 		return nil, s.config.explain(found, err)
@@ -163,7 +176,7 @@ type Info struct {
 	Range          *vstream.Range // nil while it has never held anything
 	Oldest, Newest time.Time      // of the first event held, and the latest time there is
 	Late           int64          // events that came late
-	Holes          int64          // messages that are missing between others
+	Holes          int64          // messages that are missing, as far as that shows: see Verify
 	Epoch          uint32         // that the vCenter's keys are in, as far as was kept
 	Instance       string         // of the vCenter, or "" before it was known
 	Replicas       int            // copies, as configured
@@ -176,8 +189,13 @@ func (s *Store) Info(ctx context.Context, vcenter string) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	state := l.stream.CachedInfo()
-	info := Info{VCenter: vcenter, Usage: l.Usage(), Late: int64(len(l.held.late)), Holes: int64(state.State.NumDeleted), Replicas: state.Config.Replicas}
+	// Damage may have shown only when the log was opened.
+	state, err := l.stream.Info(ctx)
+	if err != nil {
+		return Info{}, s.config.explain(l.stream, err)
+	}
+	info := Info{VCenter: vcenter, Usage: l.Usage(), Late: int64(len(l.held.late)), Replicas: state.Config.Replicas}
+	info.Holes = max(int64(state.State.NumDeleted), int64(l.lost.messages))
 	info.MaxBytes = max(state.Config.MaxBytes, 0) // what it is, not what is configured
 	info.Instance, info.Epoch = l.Origin()
 	if state.Cluster != nil && s.config.Dir == "" {

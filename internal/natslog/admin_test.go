@@ -122,6 +122,56 @@ func TestInspectMakesAndChangesNothing(t *testing.T) {
 	}
 }
 
+// What an engine finds when it opens a damaged log, a tool tells too.
+func TestInfoTellsOfDamageThatShowsWhenTheLogIsOpened(t *testing.T) {
+	for name, damage := range map[string]func(blocks []string){
+		"a garbled block": func(blocks []string) { change(t, blocks[1], garble) },
+		"a cut end":       func(blocks []string) { change(t, blocks[len(blocks)-1], half) },
+	} {
+		config := testConfig(t)
+		e, stop := start(t, config, "vc")
+		mustAppend(t, e.Log("vc"), history(1, damaged))
+		stop()
+		damage(storeFiles(t, config.Dir, "msgs/*.blk"))
+		var told Info
+		inspect(t, config, func(ctx context.Context, s *Store) (err error) {
+			told, err = s.Info(ctx, "vc")
+			return err
+		})
+		e, stop = start(t, config, "vc")
+		if want := int64(e.Log("vc").lost.messages); want == 0 || told.Holes != want || told.Events != damaged-want {
+			t.Errorf("%s: told are %d holes beside %d events, there are %d", name, told.Holes, told.Events, want)
+		}
+		stop()
+	}
+}
+
+func TestALogWhoseDescriptionIsDamagedIsNamedAndNotPassedOver(t *testing.T) {
+	config := testConfig(t)
+	config.Dir = filepath.Join(config.Dir, "with[brackets")
+	e, stop := start(t, config, "vc", "other", "empty")
+	mustAppend(t, e.Log("vc"), adminEvents(1, 2))
+	mustAppend(t, e.Log("other"), adminEvents(1))
+	stop()
+	dir := filepath.Join(config.Dir, "jetstream", "$G", "streams", "vstream-vc")
+	change(t, filepath.Join(dir, "meta.inf"), garble)
+	inspect(t, config, func(ctx context.Context, s *Store) error {
+		if names, err := s.VCenters(ctx); err != nil || !slices.Equal(names, []string{"empty", "other", "vc"}) {
+			t.Errorf("logs of %q, %v", names, err)
+		}
+		_, logErr := s.Log(ctx, "vc")
+		_, infoErr := s.Info(ctx, "vc")
+		_, createErr := s.Create(ctx, "vc")
+		for _, err := range []error{logErr, infoErr, createErr, s.Verify(ctx, "vc", nil)} {
+			if err == nil || !strings.HasPrefix(err.Error(), "the directory "+dir+" holds events, but is damaged") {
+				t.Errorf("%v", err)
+			}
+		}
+		_, err := s.Info(ctx, "other")
+		return err
+	})
+}
+
 func TestRestoreMakesTheDirectoryAndCreateTheLog(t *testing.T) {
 	config := testConfig(t)
 	config.Dir = filepath.Join(config.Dir, "new", "directory")

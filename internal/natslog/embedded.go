@@ -2,10 +2,12 @@ package natslog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -122,18 +124,40 @@ func (e *Engine) failing() bool {
 // holds fails if the directory has events of a stream, though its server knows of no such
 // stream: a new one would take their place.
 func (c *Config) holds(stream string) error {
-	dir := filepath.Join(c.Dir, "jetstream", "$G", "streams", stream)
-	blocks, err := filepath.Glob(filepath.Join(dir, "msgs", "*.blk"))
-	if err != nil {
+	stored, err := c.stored()
+	if err != nil || !slices.Contains(stored, stream) {
 		return err
 	}
-	for _, block := range blocks {
-		if info, err := os.Stat(block); err != nil || info.Size() > 0 {
-			return fmt.Errorf("the directory %s holds events, but is damaged, so that they cannot be read; put back %s and %s in it from a backup, or move it away to begin anew",
-				dir, server.JetStreamMetaFile, server.JetStreamMetaFileSum)
+	return fmt.Errorf("the directory %s holds events, but is damaged, so that they cannot be read, which does not heal by itself; put back %s and %s in it from a backup, or move it away to begin anew",
+		filepath.Join(c.streams(), stream), server.JetStreamMetaFile, server.JetStreamMetaFileSum)
+}
+
+// streams is where the embedded server keeps streams, each in a directory of its name.
+func (c *Config) streams() string { return filepath.Join(c.Dir, "jetstream", "$G", "streams") }
+
+// stored returns the names of the streams whose events are in the directory, whether its
+// server can read them or not. In a cluster it knows of none.
+func (c *Config) stored() (names []string, err error) {
+	if c.Dir == "" {
+		return nil, nil
+	}
+	streams, err := os.ReadDir(c.streams())
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	for _, stream := range streams {
+		blocks, err := os.ReadDir(filepath.Join(c.streams(), stream.Name(), "msgs"))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
+		if slices.ContainsFunc(blocks, func(block os.DirEntry) bool {
+			info, err := block.Info()
+			return filepath.Ext(block.Name()) == ".blk" && (err != nil || info.Size() > 0)
+		}) {
+			names = append(names, stream.Name())
 		}
 	}
-	return nil
+	return names, nil
 }
 
 // serverLog is what the embedded server says, in our log.
