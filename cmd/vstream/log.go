@@ -207,23 +207,24 @@ func (t *logTool) infoCommand() *cobra.Command {
 	return cmd
 }
 
-// logInfo is natslog.Info as it is printed for scripts.
+// logInfo is natslog.Info as it is printed for scripts. What is not known, or is not there, is
+// null.
 type logInfo struct {
 	VCenter    string         `json:"vcenter"`
 	Events     int64          `json:"events"`
 	Late       int64          `json:"late"`
 	Bytes      int64          `json:"bytes"`
 	MaxBytes   int64          `json:"maxBytes"` // 0 without a limit
-	MaxAge     float64        `json:"maxAge"`   // in seconds, as configured here; 0 is for ever
+	MaxAge     float64        `json:"maxAge"`   // in seconds, by the configuration of this command; 0 is for ever
 	Range      *vstream.Range `json:"range"`    // null while it has never held anything
 	FirstEvent *time.Time     `json:"firstEvent"`
 	LastEvent  *time.Time     `json:"lastEvent"`
 	FirstEpoch uint32         `json:"firstEpoch"`
 	LastEpoch  uint32         `json:"lastEpoch"`
-	Instance   string         `json:"instance"` // of the vCenter; empty if it is not known
+	Instance   *string        `json:"instance"` // of the vCenter
 	Holes      int64          `json:"holes"`
 	Replicas   int            `json:"replicas"`
-	Leader     string         `json:"leader"` // empty without a cluster
+	Leader     *string        `json:"leader"` // null without a cluster, and while that has none
 }
 
 func printInfoJSON(out io.Writer, infos []natslog.Info) error {
@@ -232,7 +233,7 @@ func printInfoJSON(out io.Writer, infos []natslog.Info) error {
 		in := &infos[i]
 		all[i] = logInfo{
 			VCenter: in.VCenter, Events: in.Events, Late: in.Late, Bytes: in.Bytes, MaxBytes: in.MaxBytes, MaxAge: in.MaxAge.Seconds(),
-			Range: in.Range, FirstEpoch: in.Epoch, LastEpoch: in.Epoch, Instance: in.Instance, Holes: in.Holes, Replicas: in.Replicas, Leader: in.Leader,
+			Range: in.Range, FirstEpoch: in.Epoch, LastEpoch: in.Epoch, Instance: some(in.Instance), Holes: in.Holes, Replicas: in.Replicas, Leader: some(in.Leader),
 		}
 		if in.Range != nil {
 			all[i].FirstEvent, all[i].LastEvent = &in.Oldest, &in.Newest
@@ -242,6 +243,14 @@ func printInfoJSON(out io.Writer, infos []natslog.Info) error {
 	encoder := json.NewEncoder(out)
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(all)
+}
+
+// some is text, or nil if there is none.
+func some(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
 }
 
 func printInfo(out io.Writer, infos []natslog.Info, cluster bool) error {
@@ -267,7 +276,7 @@ func printInfo(out io.Writer, infos []natslog.Info, cluster bool) error {
 			age = fmt.Sprintf("%dd", in.MaxAge/day)
 		}
 		row("size", "%s %s", humanize.IBytes(uint64(in.Bytes)), limit)
-		row("retention", "%s, as configured here", age)
+		row("retention", "%s here; what counts is what the server is told", age)
 		epoch := in.Epoch
 		if in.Range != nil {
 			row("offsets", "%d to %d", in.Range.Earliest, in.Range.Latest)

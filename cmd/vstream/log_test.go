@@ -210,7 +210,8 @@ func TestAnImportThatWasInterruptedGoesOnWhenItIsRunAgain(t *testing.T) {
 				return err
 			default:
 				skipped := 0
-				if _, err := fmt.Sscanf(said.String(), "imported %d events into the log of vc, skipped %d", &n, &skipped); err != nil || skipped != total {
+				late := 0
+				if _, err := fmt.Sscanf(said.String(), "imported %d events into the log of vc, %d of them late; skipped %d", &n, &late, &skipped); err != nil || skipped != total {
 					t.Errorf("%d were imported before, and now it says %s", total, said.String())
 				}
 				total += n
@@ -253,7 +254,7 @@ func TestAnInterruptedExportSaysSoAndLeavesNoFile(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	err = writeWhole(path, func(w io.Writer) error {
-		x := export{to: 10}
+		x := export{to: offset{10, true}}
 		_, err := x.write(ctx, w, reader, newProgress(nil, "", 0))
 		return err
 	})

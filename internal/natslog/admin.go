@@ -174,7 +174,7 @@ type Info struct {
 	VCenter string
 	vstream.Usage
 	Range          *vstream.Range // nil while it has never held anything
-	Oldest, Newest time.Time      // of the first event held, and the latest time there is
+	Oldest, Newest time.Time      // of the event where Range begins, and the latest time there is
 	Late           int64          // events that came late
 	Holes          int64          // messages that are missing, as far as that shows: see Verify
 	Epoch          uint32         // that the vCenter's keys are in, as far as was kept
@@ -207,7 +207,11 @@ func (s *Store) Info(ctx context.Context, vcenter string) (Info, error) {
 	}
 	info.Range, info.Newest = &held, l.window.Peak().Time
 	info.Epoch = max(info.Epoch, held.Latest.Epoch())
-	oldest, err := l.event(ctx, l.held.first)
+	oldest, err := l.Get(ctx, held.Earliest)
+	var none *vstream.NotFoundError
+	if errors.As(err, &none) { // nothing is left but late events
+		oldest, err = l.event(ctx, l.held.first)
+	}
 	info.Oldest = oldest.Time
 	return info, err
 }

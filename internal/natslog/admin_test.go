@@ -146,6 +146,29 @@ func TestInfoTellsOfDamageThatShowsWhenTheLogIsOpened(t *testing.T) {
 	}
 }
 
+// Late events whose neighbours were dropped are no place to start from.
+func TestALogBeginsAtTheTimeOfItsEarliestOffset(t *testing.T) {
+	for want, order := range map[int64][]vstream.Offset{
+		6: {5, 1, 3, 6, 7},
+		1: {6, 1, 2, 3}, // late events are all there is
+	} {
+		config := testConfig(t)
+		config.maxRecords = 3
+		e, stop := start(t, config, "vc")
+		for _, o := range order {
+			mustAppend(t, e.Log("vc"), adminEvents(o))
+		}
+		stop()
+		inspect(t, config, func(ctx context.Context, s *Store) error {
+			info, err := s.Info(ctx, "vc")
+			if info.Oldest.Unix() != want {
+				t.Errorf("%v begins at %v of %v, want %d", order, info.Oldest.Unix(), info.Range, want)
+			}
+			return err
+		})
+	}
+}
+
 func TestALogWhoseDescriptionIsDamagedIsNamedAndNotPassedOver(t *testing.T) {
 	config := testConfig(t)
 	config.Dir = filepath.Join(config.Dir, "with[brackets")
