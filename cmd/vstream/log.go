@@ -106,7 +106,7 @@ func (t *logTool) with(cmd *cobra.Command, c *config, open opener, do func(conte
 	case errors.Is(err, context.Canceled):
 		return errors.New("interrupted")
 	case err != nil && !opened:
-		return fmt.Errorf("%s: %w", c.labels[c.logSetting()], err)
+		return c.storeError(err)
 	}
 	return err
 }

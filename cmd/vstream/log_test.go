@@ -55,6 +55,12 @@ func TestAnImportedLogIsTheExportedOneAndAServerGoesOnAtItsEnd(t *testing.T) {
 	if code != 1 || !strings.HasSuffix(said, "is in use by another vstream; stop that first, or use its HTTP API\n") || strings.Count(said, "\n") != 1 {
 		t.Errorf("info beside a server ends with %d and says %s", code, said)
 	}
+	second := start(t, one, "serve")
+	<-second.done
+	if said := second.text(); second.ProcessState.ExitCode() != 1 || strings.Count(said, "\n") != 1 ||
+		!strings.HasPrefix(said, "vstream: LOG_DIR: ") || !strings.HasSuffix(said, "is in use by another vstream; stop that, or choose another directory\n") {
+		t.Errorf("a second server ends with %v and says %s", second.ProcessState, said)
+	}
 	serve.stop()
 
 	files := []string{filepath.Join(t.TempDir(), "one"), filepath.Join(t.TempDir(), "other"), filepath.Join(t.TempDir(), "later")}

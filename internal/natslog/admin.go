@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -37,6 +38,7 @@ func Inspect(ctx context.Context, config Config, do func(context.Context, *Store
 		switch {
 		case errors.Is(err, os.ErrNotExist):
 			return fmt.Errorf("the directory %s holds no logs", config.Dir)
+		case errors.Is(err, syscall.ENOTDIR): // lock says so
 		case err != nil:
 			return err
 		}

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -25,14 +27,23 @@ const (
 // lock keeps other processes from the directory, which it makes if it is not there. When
 // one has it, its error ends with the advice.
 func lock(dir, advice string) (unlock func(), err error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the directory for logs: %w", err)
+	var failed *fs.PathError
+	err = os.MkdirAll(dir, 0o700)
+	switch {
+	case errors.As(err, &failed) && errors.Is(err, syscall.ENOTDIR):
+		return nil, fmt.Errorf("%s is a file, not a directory for logs", failed.Path)
+	case errors.As(err, &failed):
+		return nil, fmt.Errorf("the directory for logs %s cannot be made: %w", dir, failed.Err)
+	case err != nil:
+		return nil, err
 	}
 	file := flock.New(filepath.Join(dir, "vstream.lock"))
 	got, err := file.TryLock()
 	switch {
+	case errors.As(err, &failed):
+		return nil, fmt.Errorf("the directory for logs %s cannot be written: %w", dir, failed.Err)
 	case err != nil:
-		return nil, fmt.Errorf("lock the directory for logs, which must be writable: %w", err)
+		return nil, fmt.Errorf("lock the directory for logs %s: %w", dir, err)
 	case !got:
 		return nil, fmt.Errorf("the directory %s is in use by another vstream; %s", dir, advice)
 	}

@@ -44,6 +44,7 @@ type Engine struct {
 	config Config
 	logs   []*Log
 	leases *leases // nil in an embedded engine
+	unlock func()  // of the directory; nil while that is not ours
 }
 
 // New returns an engine for the logs of these vCenters.
@@ -68,17 +69,31 @@ func (e *Engine) Log(vcenter string) *Log {
 	panic("natslog: no such vCenter: " + vcenter)
 }
 
+// Claim makes the directory for the logs and keeps other processes from it until Run has
+// returned. Run does so itself; a start calls it that should fail before anything else has
+// begun. In a cluster there is nothing to claim.
+func (e *Engine) Claim() error {
+	if e.config.Dir == "" || e.unlock != nil {
+		return nil
+	}
+	var err error
+	e.unlock, err = lock(e.config.Dir, "stop that, or choose another directory")
+	return err
+}
+
 // Run keeps the logs until ctx is done, and returns nil then. It goes on trying whatever
 // can heal by itself; its error is of something that cannot. Once all logs have been open
 // there is no such thing: what goes wrong later is somebody's doing, who may undo it.
 func (e *Engine) Run(ctx context.Context) error {
+	if err := e.Claim(); err != nil {
+		return err
+	}
 	session := e.cluster
 	if e.config.Dir != "" {
-		unlock, err := lock(e.config.Dir, "stop that, or choose another directory")
-		if err != nil {
-			return err
-		}
-		defer unlock()
+		defer func() {
+			e.unlock()
+			e.unlock = nil
+		}()
 		session = e.embedded
 	}
 	pause := backoff.NewExponentialBackOff()
@@ -115,6 +130,19 @@ type fatalError struct{ error }
 func (e *fatalError) Unwrap() error { return e.error }
 
 func fatal(err error) error { return &fatalError{err} }
+
+// A SettingError is about the value of one setting.
+type SettingError struct {
+	Setting string // its environment variable
+	Err     error
+}
+
+func (e *SettingError) Error() string { return e.Setting + ": " + e.Err.Error() }
+
+// Unwrap returns what is wrong with the value.
+func (e *SettingError) Unwrap() error { return e.Err }
+
+func of(setting string, err error) error { return &SettingError{setting, err} }
 
 // keep keeps all logs on a connection until ctx is done or the connection is of no use.
 func (e *Engine) keep(ctx context.Context, nc *nats.Conn) error {
