@@ -27,8 +27,8 @@ func logCommand() *cobra.Command {
 	var t logTool
 	cmd := &cobra.Command{
 		Use:   "log",
-		Short: "Look at the logs in LOG_DIR or NATS, copy and check them",
-		Long: "Look at the logs that a server keeps in LOG_DIR or NATS, copy and check them. The commands are\n" +
+		Short: "Look at the logs in LOG_DIR or NATS, copy, check and remove them",
+		Long: "Look at the logs that a server keeps in LOG_DIR or NATS, copy, check and remove them. The commands are\n" +
 			"configured like the server, by the environment or --config; vCenters need not be configured.\n\n" +
 			"A directory is used by one process at a time: stop the server first. With NATS, servers may go on.",
 		Example: "  LOG_DIR=/var/lib/vstream vstream log info\n" +
@@ -47,7 +47,7 @@ func logCommand() *cobra.Command {
 	}
 	cmd.PersistentFlags().StringVar(&t.file, "config", "", "YAML file with the configuration")
 	cmd.PersistentFlags().StringVar(&t.vcenter, "vcenter", "", "name of the vCenter whose log it is about")
-	cmd.AddCommand(t.infoCommand(), t.exportCommand(), t.importCommand(), t.verifyCommand())
+	cmd.AddCommand(t.infoCommand(), t.exportCommand(), t.importCommand(), t.verifyCommand(), t.deleteCommand())
 	return cmd
 }
 

@@ -134,6 +134,59 @@ func (s *Store) Create(ctx context.Context, vcenter string) (*Log, error) {
 	return s.open(ctx, vcenter, made)
 }
 
+// Servers returns the replicas that collect from a vCenter now, or would if no other did. In
+// a directory there are none: it would be theirs.
+func (s *Store) Servers(ctx context.Context, vcenter string) (ids []string, err error) {
+	if s.config.Dir != "" {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	bucket, err := s.js.KeyValue(ctx, leaseBucket)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the bucket of leases: %w", lost(err))
+	}
+	watch, err := bucket.WatchAll(ctx, jetstream.IgnoreDeletes())
+	if err != nil {
+		return nil, fmt.Errorf("read the leases: %w", lost(err))
+	}
+	defer func() { _ = watch.Stop() }()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("read the leases: %w", lost(ctx.Err()))
+		case entry := <-watch.Updates():
+			if entry == nil { // that was all
+				slices.Sort(ids)
+				return slices.Compact(ids), nil
+			}
+			id, isReplica := strings.CutPrefix(entry.Key(), replicaPrefix)
+			switch {
+			case entry.Key() == leasePrefix+vcenter:
+				ids = append(ids, string(entry.Value()))
+			case isReplica && slices.Contains(strings.Fields(string(entry.Value())), vcenter):
+				ids = append(ids, id)
+			}
+		}
+	}
+}
+
+// Delete removes the log of a vCenter for good. It fails with an [ErrNoLog] if there is
+// none. A server that has it open makes it anew, empty: see Servers.
+func (s *Store) Delete(ctx context.Context, vcenter string) error {
+	found, err := s.find(ctx, vcenter)
+	if err != nil {
+		return err
+	}
+	if err := s.js.DeleteStream(ctx, found.name); err != nil {
+		return fmt.Errorf("delete the stream %s: %w", found.name, lost(err))
+	}
+	return nil
+}
+
 // find returns the stream of a vCenter.
 func (s *Store) find(ctx context.Context, vcenter string) (*stream, error) {
 	found := &stream{name: streamName(vcenter), subjects: subjectsOf(vcenter), js: s.js, logger: s.config.Logger}

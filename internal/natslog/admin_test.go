@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -425,5 +426,79 @@ func TestToolsWorkBesideServersInACluster(t *testing.T) {
 	config.URL = "nats://127.0.0.1:1"
 	if err := Inspect(t.Context(), config, nil); err == nil || !strings.HasPrefix(err.Error(), "connect to NATS: ") {
 		t.Errorf("without servers: %v", err)
+	}
+}
+
+func TestALogIsDeletedAndWhoCollectsIntoItIsTold(t *testing.T) {
+	t.Run("in a directory", func(t *testing.T) {
+		config := testConfig(t)
+		e, stop := start(t, config, "vc", "other")
+		mustAppend(t, e.Log("vc"), adminEvents(1, 2))
+		mustAppend(t, e.Log("other"), adminEvents(1))
+		stop()
+		inspect(t, config, func(ctx context.Context, s *Store) error {
+			if ids, err := s.Servers(ctx, "vc"); len(ids) > 0 || err != nil {
+				t.Errorf("servers %q, %v", ids, err)
+			}
+			if err := s.Delete(ctx, "vc"); err != nil {
+				t.Error(err)
+			}
+			if err := s.Delete(ctx, "vc"); !errors.Is(err, ErrNoLog) {
+				t.Errorf("again: %v", err)
+			}
+			return nil
+		})
+		inspect(t, config, func(ctx context.Context, s *Store) error {
+			if names, err := s.VCenters(ctx); err != nil || !slices.Equal(names, []string{"other"}) {
+				t.Errorf("logs of %q, %v", names, err)
+			}
+			return nil
+		})
+	})
+	t.Run("in a cluster", func(t *testing.T) {
+		config := clusterConfig(t, startServer(t).ClientURL())
+		inspect(t, config, func(ctx context.Context, s *Store) error {
+			if ids, err := s.Servers(ctx, "vc"); len(ids) > 0 || err != nil {
+				t.Errorf("without a bucket: servers %q, %v", ids, err)
+			}
+			first, second := join(t, config, "vc"), join(t, config, "vc", "other")
+			var ids []string
+			becomes(t, "both are told", func() (both bool) {
+				var err error
+				if ids, err = s.Servers(ctx, "vc"); err != nil {
+					t.Fatal(err)
+				}
+				return len(ids) == 2
+			})
+			if want := slices.Sorted(slices.Values([]string{first.leases.id, second.leases.id})); !slices.Equal(ids, want) {
+				t.Errorf("servers %q, want %q", ids, want)
+			}
+			if ids, err := s.Servers(ctx, "another"); len(ids) > 0 || err != nil {
+				t.Errorf("of another: servers %q, %v", ids, err)
+			}
+			first.stop()
+			second.stop()
+			if ids, err := s.Servers(ctx, "vc"); len(ids) > 0 || err != nil {
+				t.Errorf("after both have stopped: servers %q, %v", ids, err)
+			}
+			return s.Delete(ctx, "vc")
+		})
+	})
+}
+
+func TestAnEngineTellsOfLogsThatAreNoneOfItsVCenters(t *testing.T) {
+	config := testConfig(t)
+	e, stop := start(t, config, "old", "kept")
+	mustAppend(t, e.Log("old"), adminEvents(1, 2))
+	stop()
+	var said diary
+	config.Logger = slog.New(slog.NewTextHandler(&said, nil))
+	start(t, config, "kept")
+	becomes(t, "the log of old is told of", func() bool {
+		return strings.Contains(said.String(), "there is a log of a vCenter that is not configured here") &&
+			strings.Contains(said.String(), "vcenter=old events=2 bytes=")
+	})
+	if strings.Contains(said.String(), "vcenter=kept events") {
+		t.Errorf("a configured one is told of: %s", said.String())
 	}
 }

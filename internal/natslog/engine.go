@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -45,6 +46,7 @@ type Engine struct {
 	logs   []*Log
 	leases *leases // nil in an embedded engine
 	unlock func()  // of the directory; nil while that is not ours
+	looked bool    // whether there are logs of other vCenters was looked for; only keep uses it
 }
 
 // New returns an engine for the logs of these vCenters.
@@ -160,7 +162,29 @@ func (e *Engine) keep(ctx context.Context, nc *nats.Conn) error {
 	if e.leases != nil {
 		group.Go(func() error { return e.leases.keep(ctx, js, e.config.Replicas) })
 	}
+	if !e.looked {
+		group.Go(func() error {
+			e.looked = e.tellOfOthers(ctx, js)
+			return nil
+		})
+	}
 	return group.Wait()
+}
+
+// tellOfOthers warns of each log of a vCenter that the engine was not told of: the vCenter
+// may have been renamed, and then its log takes room that nobody thinks of. It reports
+// whether it could look for them.
+func (e *Engine) tellOfOthers(ctx context.Context, js jetstream.JetStream) (looked bool) {
+	streams := js.ListStreams(ctx, jetstream.WithStreamListSubject("vstream.>"))
+	for info := range streams.Info() {
+		vcenter, some := strings.CutPrefix(info.Config.Name, streamName(""))
+		if !some || info.Config.Metadata[formatKey] == "" || slices.ContainsFunc(e.logs, func(l *Log) bool { return l.name == vcenter }) {
+			continue
+		}
+		e.config.Logger.Warn("there is a log of a vCenter that is not configured here; was it renamed? see vstream log export, and vstream log delete",
+			"vcenter", vcenter, "events", info.State.Msgs, "bytes", info.State.Bytes)
+	}
+	return streams.Err() == nil
 }
 
 // fits fails when NATS does not take the largest event there will be.
