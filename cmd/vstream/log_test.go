@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -322,6 +324,50 @@ func TestVerifyTellsTheFirstFewFaultsOfEachKind(t *testing.T) {
 		"  wrong id: 7\n" + five("event 8 has the id 7")
 	if out.String() != want {
 		t.Errorf("printed:\n%s\nwant:\n%s", out.String(), want)
+	}
+}
+
+func TestServeLimitsItsMemoryWithADirectoryUnlessItIsToldALimit(t *testing.T) {
+	vc := vcentertest.New(t)
+	for _, s := range allSettings() {
+		t.Setenv(s.env, "")
+	}
+	for name, value := range map[string]string{
+		"PORT": "0", "VCENTER_URL": vc.URL().String(), "VCENTER_INSECURE": "true", "VCENTER_SECRET_PATH": vc.Secret(t),
+	} {
+		t.Setenv(name, value)
+	}
+	const own = 3 << 30
+	before := debug.SetMemoryLimit(own) // as GOMEMLIMIT does when the process begins
+	defer debug.SetMemoryLimit(before)
+	for _, test := range []struct {
+		dir, given string
+		want       int64
+	}{
+		{"", "", own},
+		{t.TempDir(), "3GiB", own},
+		{t.TempDir(), "", storeMemory},
+	} {
+		t.Setenv("LOG_DIR", test.dir)
+		t.Setenv("GOMEMLIMIT", test.given)
+		r, w := io.Pipe()
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan int, 1)
+		go func() {
+			done <- run(ctx, []string{"serve"}, io.Discard, w)
+			w.Close()
+		}()
+		limit := int64(0)
+		for lines := bufio.NewScanner(r); lines.Scan(); {
+			if strings.Contains(lines.Text(), "msg=serving ") {
+				limit = debug.SetMemoryLimit(-1)
+				cancel()
+			}
+		}
+		cancel()
+		if code := <-done; code != 0 || limit != test.want {
+			t.Errorf("with the directory %q and GOMEMLIMIT=%s the limit is %d, want %d; serve ended with %d", test.dir, test.given, limit, test.want, code)
+		}
 	}
 }
 

@@ -496,6 +496,11 @@ func TestAStreamThatCannotBeReadIsNotReplaced(t *testing.T) {
 			if err := e.Log("vc").Append(t.Context(), logtest.Events(11)); err == nil {
 				t.Error("a log that cannot be read takes events")
 			}
+			becomes(t, "it says why, and that waiting does not help", func() bool {
+				err := e.Ready()
+				return err != nil && strings.HasPrefix(err.Error(), "the log of vc is not open: the directory ") &&
+					strings.Contains(err.Error(), "which does not heal by itself; put back ")
+			})
 			for file, data := range kept { // as the message says
 				if err := os.WriteFile(file, data, 0o600); err != nil {
 					t.Error(err)

@@ -271,9 +271,13 @@ func connected(ctx context.Context, nc *nats.Conn) error {
 // the time of a lease: others may have newer events by then.
 func (e *Engine) Ready() error {
 	for _, l := range e.logs {
-		if !l.opened() {
-			return fmt.Errorf("the log of %s is not open yet", l.name)
+		if l.opened() {
+			continue
 		}
+		if trouble := l.trouble.Load(); trouble != nil {
+			return fmt.Errorf("the log of %s is not open: %w", l.name, trouble.Err)
+		}
+		return fmt.Errorf("the log of %s is not open yet", l.name)
 	}
 	if e.leases == nil || len(e.logs) == 0 {
 		return nil
