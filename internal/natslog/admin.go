@@ -70,8 +70,11 @@ func Restore(ctx context.Context, config Config, do func(context.Context, *Store
 		done = true
 		return failed
 	})
-	if done && ctx.Err() != nil {
+	switch {
+	case done && ctx.Err() != nil:
 		return failed // do knows better how far it has come
+	case done && failed != nil && !errors.Is(err, failed):
+		return fmt.Errorf("%w; %w", err, failed) // why it came no farther, and how far
 	}
 	return err
 }
@@ -341,7 +344,10 @@ func (s *Store) Verify(ctx context.Context, vcenter string, visit func(e *vstrea
 			}
 		}
 		for _, m := range messages {
-			if m.seq > t.last {
+			if m.seq > t.last { // it has come since
+				if v.next <= t.last {
+					visit(nil, []Fault{v.missing(t.last + 1)})
+				}
 				return nil
 			}
 			if m.seq >= v.next {

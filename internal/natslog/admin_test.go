@@ -238,6 +238,63 @@ func TestAnInterruptedInspectionSaysWhatTheToolSays(t *testing.T) {
 	}
 }
 
+func TestAnInspectionThatLosesItsConnectionSaysWhyAndHowFarItCame(t *testing.T) {
+	config := clusterConfig(t, startServer(t).ClientURL())
+	own := errors.New("so far")
+	err := Inspect(t.Context(), config, func(ctx context.Context, s *Store) error {
+		s.nc.Close()
+		<-ctx.Done()
+		return own
+	})
+	if !errors.Is(err, own) || !strings.HasPrefix(err.Error(), "connection to NATS closed: ") {
+		t.Errorf("%v", err)
+	}
+}
+
+// What comes while a log is verified is left out, and does not hide that its end is gone.
+func TestVerifyFindsThatTheEndIsGoneThoughMoreIsAppended(t *testing.T) {
+	const last = readBatch + 10
+	err := Restore(t.Context(), testConfig(t), func(ctx context.Context, s *Store) error {
+		config := s.config.streamConfig(&stream{name: streamName("vc"), subjects: subjectsOf("vc")})
+		config.DenyDelete = false
+		config.Metadata = map[string]string{formatKey: format}
+		stream, err := s.js.CreateStream(ctx, config)
+		if err != nil {
+			return err
+		}
+		peak := memlog.NoPeak
+		write := func(o vstream.Offset) {
+			e := adminEvent(o)
+			if _, err := s.js.PublishMsg(ctx, message("vstream.vc.event", &e, peak)); err != nil {
+				t.Fatal(err)
+			}
+			peak = peak.With(&e)
+		}
+		for o := vstream.Offset(1); o <= last; o++ {
+			write(o)
+		}
+		if err := stream.DeleteMsg(ctx, last); err != nil {
+			return err
+		}
+		var got []string
+		err = s.Verify(ctx, "vc", func(e *vstream.Event, faults []Fault) {
+			for _, f := range faults {
+				got = append(got, f.Kind)
+			}
+			if e != nil && e.Offset == 1 {
+				write(last + 1)
+			}
+		})
+		if want := []string{faultMissing}; !slices.Equal(got, want) {
+			t.Errorf("faults %q, want %q", got, want)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestVerifyFindsWhatIsWrong(t *testing.T) {
 	peak := func(o vstream.Offset) memlog.Peak {
 		if o < 0 {
@@ -259,6 +316,7 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 		name     string
 		messages []*nats.Msg
 		remove   []uint64
+		broken   int // links of the chain, though no number is missing: holes, too
 		mended   string
 		want     []string
 	}{
@@ -268,6 +326,7 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 		},
 		{
 			name:     "an event that was never there",
+			broken:   1,
 			messages: []*nats.Msg{written(1, -1), written(2, 1), written(5, 3), written(6, 5)},
 			want:     []string{"chain broken: event 5 was written after event 3, 1970-01-01T00:00:03Z, and follows event 2, 1970-01-01T00:00:02Z"},
 		},
@@ -350,8 +409,8 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 					t.Errorf("visited %d messages, want %d", visited, want)
 				}
 				info, failed := s.Info(ctx, "vc")
-				if info.Holes != int64(len(tt.remove)) {
-					t.Errorf("holes: %d, want %d", info.Holes, len(tt.remove))
+				if want := int64(len(tt.remove) + tt.broken); info.Holes != want {
+					t.Errorf("holes: %d, want %d", info.Holes, want)
 				}
 				return errors.Join(err, failed)
 			})
