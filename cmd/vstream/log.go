@@ -276,7 +276,7 @@ func printInfo(out io.Writer, infos []natslog.Info, cluster bool) error {
 			age = fmt.Sprintf("%dd", in.MaxAge/day)
 		}
 		row("size", "%s %s", humanize.IBytes(uint64(in.Bytes)), limit)
-		row("retention", "%s here; what counts is what the server is told", age)
+		row("retention", "%s by this configuration; the server's own counts", age)
 		epoch := in.Epoch
 		if in.Range != nil {
 			row("offsets", "%d to %d", in.Range.Earliest, in.Range.Latest)

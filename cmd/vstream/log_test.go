@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/spf13/cobra"
 
 	"vstream"
@@ -111,6 +112,47 @@ func TestAnImportedLogIsTheExportedOneAndAServerGoesOnAtItsEnd(t *testing.T) {
 		if id := decode(t, line).ID; id != strconv.Itoa(int(told[i].Key)) {
 			t.Fatalf("event %d is %s, told was %d", i, id, told[i].Key)
 		}
+	}
+}
+
+func TestALogInNATSIsNotRemovedWhileAServerCollectsIntoIt(t *testing.T) {
+	ns, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, NoSigs: true, NoLog: true, JetStream: true, StoreDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns.Start()
+	t.Cleanup(func() {
+		ns.Shutdown()
+		ns.WaitForShutdown()
+	})
+	if !ns.ReadyForConnections(patience) {
+		t.Fatal("the NATS server does not start")
+	}
+	vc := vcentertest.New(t)
+	vc.PostN(20)
+	env := []string{
+		"PORT=0", "VCENTER_NAME=old", "VCENTER_STREAM_BEGIN=1h", "VCENTER_INSECURE=true", "NATS_URL=" + ns.ClientURL(),
+		"VCENTER_URL=" + vc.URL().String(), "VCENTER_SECRET_PATH=" + vc.Secret(t),
+	}
+	serve := start(t, env, "serve")
+	until(t, api(serve)+"/events", has(20))
+	remove := []string{"delete", "--vcenter", "old", "--yes"}
+	code, said := vstreamLog(t, env, remove...)
+	if code != 1 || !strings.HasPrefix(said, "vstream: the log of old is in use by ") || strings.Count(said, "\n") != 1 {
+		t.Errorf("beside its server it ends with %d and says %s", code, said)
+	}
+	serve.stop()
+
+	renamed := start(t, append(slices.Clone(env), "VCENTER_NAME=new"), "serve")
+	renamed.says(`there is a log of a vCenter that is not configured here.*vstream log delete" vcenter=old events=\d+ bytes=\d+`)
+	code, said = vstreamLog(t, env, remove...)
+	if code != 0 || !strings.HasPrefix(said, "removed the log of old, ") {
+		t.Errorf("beside another's server it ends with %d and says %s", code, said)
+	}
+	renamed.stop()
+	code, said = vstreamLog(t, env, "info")
+	if code != 0 || !strings.Contains(said, "VCENTER    new\n") || strings.Contains(said, "VCENTER    old") {
+		t.Errorf("afterwards info ends with %d and says %s", code, said)
 	}
 }
 
