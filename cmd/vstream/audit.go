@@ -11,6 +11,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -138,7 +139,11 @@ func (r *reading) fetchPage(ctx context.Context, page *url.URL) ([]vstream.Event
 		return nil, err
 	}
 	res, err := http.DefaultClient.Do(req)
-	if err != nil {
+	var failed *url.Error
+	switch {
+	case errors.As(err, &failed) && errors.Is(err, syscall.ECONNREFUSED):
+		return nil, fmt.Errorf("%w; start the server, or say with --server where it is", failed.Err)
+	case err != nil:
 		return nil, err
 	}
 	defer res.Body.Close()

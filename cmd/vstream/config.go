@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -127,16 +128,18 @@ func readConfig(getenv func(string) string, path string) (config, error) {
 	fromEnv := func(s setting) (value, label string) { return getenv(s.env), s.env }
 	var c config
 	var err error
+	given := map[string]bool{}
 	c.labels, err = apply(c.settings(), func(s setting) (value, label string) {
-		if strings.TrimSpace(getenv(s.env)) == "" && file.global.has(s) {
-			return file.global.lookup(s)
+		if value, label = fromEnv(s); strings.TrimSpace(value) == "" && file.global.has(s) {
+			value, label = file.global.lookup(s)
 		}
-		return fromEnv(s)
+		given[s.env] = strings.TrimSpace(value) != ""
+		return value, label
 	})
 	if err != nil {
 		return config{}, err
 	}
-	if err := c.checkLog(); err != nil {
+	if err := c.checkLog(given); err != nil {
 		return config{}, err
 	}
 	if err := c.access.check(c.labels); err != nil {
@@ -173,17 +176,21 @@ func readConfig(getenv func(string) string, path string) (config, error) {
 	return c, nil
 }
 
-// checkLog finds settings of the log that do not go together.
-func (c *config) checkLog() error {
-	if c.logDir != "" && c.nats.url != "" {
+// checkLog finds settings of the log that do not go together; given are those that were
+// set.
+func (c *config) checkLog(given map[string]bool) error {
+	stored := given["LOG_DIR"] || given["NATS_URL"]
+	switch {
+	case given["LOG_DIR"] && given["NATS_URL"]:
 		return fmt.Errorf("%s and %s both say where to keep the logs; set only one of them", c.labels["LOG_DIR"], c.labels["NATS_URL"])
-	}
-	if stored := c.logDir != "" || c.nats.url != ""; stored && c.logBytes != 0 && c.logBytes < 2*c.recordBytes {
+	case given["LOG_RETENTION"] && !stored:
+		return fmt.Errorf("%s is for logs in LOG_DIR or NATS_URL, but neither is set; in memory a log has the newest events, LOG_MAX_SEGMENT_SIZE", c.labels["LOG_RETENTION"])
+	case stored && c.logBytes != 0 && c.logBytes < 2*c.recordBytes:
 		return fmt.Errorf("%s: a log must have room for two of the largest events, %s (%s)", c.labels["LOG_MAX_BYTES"],
 			humanize.IBytes(uint64(2*c.recordBytes)), c.labels["LOG_MAX_RECORD_SIZE_BYTES"])
 	}
-	for env, set := range map[string]bool{"NATS_CREDENTIALS_FILE": c.nats.credentials != "", "NATS_CA_FILE": c.nats.caFile != "", "LOG_REPLICAS": c.nats.replicas != 0} {
-		if set && c.nats.url == "" {
+	for _, env := range []string{"NATS_CREDENTIALS_FILE", "NATS_CA_FILE", "LOG_REPLICAS"} {
+		if given[env] && !given["NATS_URL"] {
 			return fmt.Errorf("%s is for logs in NATS, but NATS_URL is not set", c.labels[env])
 		}
 	}
@@ -354,6 +361,9 @@ func parseNATSURL(s string) (string, error) {
 		if err != nil || u.Host == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) {
 			return "", errors.New("it is not an address of a NATS server, as nats://nats.example.com:4222 or tls://…")
 		}
+		if _, err := parsePort(cmp.Or(u.Port(), "4222")); err != nil || u.Port() == "0" {
+			return "", errors.New("a port in it is not a number from 1 to 65535")
+		}
 	}
 	return s, nil
 }
@@ -380,7 +390,7 @@ func parseDuration(s string) (time.Duration, error) {
 	d, err := time.ParseDuration(rest)
 	d += days
 	switch {
-	case err == nil && d < 0:
+	case negative(s) || err == nil && d < 0:
 		return 0, fmt.Errorf("%q is negative; a length of time is written 5m or 1h30m", s)
 	case err == nil:
 		return d, nil
@@ -389,6 +399,16 @@ func parseDuration(s string) (time.Duration, error) {
 	default:
 		return 0, fmt.Errorf("%q is not a length of time; write for example 5m, 1h30m or 7d", s)
 	}
+}
+
+// negative reports whether a text is a length of time with a minus before it.
+func negative(s string) bool {
+	rest, minus := strings.CutPrefix(s, "-")
+	if !minus {
+		return false
+	}
+	_, err := parseDuration(rest)
+	return err == nil
 }
 
 // parseAge reads how long a watch lives. Below a second, clients would do little but come

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,8 +27,8 @@ func logCommand() *cobra.Command {
 	var t logTool
 	cmd := &cobra.Command{
 		Use:   "log",
-		Short: "Look at the logs in LOG_DIR or NATS, copy and check them",
-		Long: "Look at the logs that a server keeps in LOG_DIR or NATS, copy and check them. The commands are\n" +
+		Short: "Look at the logs in LOG_DIR or NATS, copy, check and remove them",
+		Long: "Look at the logs that a server keeps in LOG_DIR or NATS, copy, check and remove them. The commands are\n" +
 			"configured like the server, by the environment or --config; vCenters need not be configured.\n\n" +
 			"A directory is used by one process at a time: stop the server first. With NATS, servers may go on.",
 		Example: "  LOG_DIR=/var/lib/vstream vstream log info\n" +
@@ -46,7 +47,7 @@ func logCommand() *cobra.Command {
 	}
 	cmd.PersistentFlags().StringVar(&t.file, "config", "", "YAML file with the configuration")
 	cmd.PersistentFlags().StringVar(&t.vcenter, "vcenter", "", "name of the vCenter whose log it is about")
-	cmd.AddCommand(t.infoCommand(), t.exportCommand(), t.importCommand(), t.verifyCommand())
+	cmd.AddCommand(t.infoCommand(), t.exportCommand(), t.importCommand(), t.verifyCommand(), t.deleteCommand())
 	return cmd
 }
 
@@ -89,8 +90,11 @@ func (t *logTool) with(cmd *cobra.Command, c *config, open opener, do func(conte
 		defer debug.SetMemoryLimit(debug.SetMemoryLimit(toolMemory))
 	}
 	level := slog.LevelWarn
-	if c.debug {
+	switch {
+	case c.debug:
 		level = slog.LevelDebug
+	case c.logDir != "": // what it would warn of is damage, which the commands tell in their words
+		level = slog.LevelError
 	}
 	logger := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
 	opened := false
@@ -102,7 +106,7 @@ func (t *logTool) with(cmd *cobra.Command, c *config, open opener, do func(conte
 	case errors.Is(err, context.Canceled):
 		return errors.New("interrupted")
 	case err != nil && !opened:
-		return fmt.Errorf("%s: %w", c.labels[c.logSetting()], err)
+		return c.storeError(err)
 	}
 	return err
 }
@@ -135,6 +139,18 @@ func (t *logTool) chooseOne(ctx context.Context, s *natslog.Store) (string, erro
 	return names[0], nil
 }
 
+// oneLine returns all of errs as one error, for one line; nil if there are none.
+func oneLine(errs []error) error {
+	if len(errs) == 0 {
+		return nil
+	}
+	texts := make([]string, len(errs))
+	for i, err := range errs {
+		texts[i] = err.Error()
+	}
+	return errors.New(strings.Join(texts, "; "))
+}
+
 // typePrefix is what types of a vCenter's events begin with, as far as that is configured.
 func (c *config) typePrefix(vcenter string) string {
 	for _, v := range c.vcenters {
@@ -165,16 +181,25 @@ func (t *logTool) infoCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				infos := make([]natslog.Info, len(names))
-				for i, name := range names {
-					if infos[i], err = s.Info(ctx, name); err != nil {
-						return err
+				infos := make([]natslog.Info, 0, len(names))
+				var failed []error // one damaged log does not hide the others
+				for _, name := range names {
+					info, err := s.Info(ctx, name)
+					switch {
+					case ctx.Err() != nil:
+						return context.Cause(ctx)
+					case err != nil:
+						failed = append(failed, fmt.Errorf("the log of %s: %w", name, err))
+					default:
+						infos = append(infos, info)
 					}
 				}
 				if asJSON {
-					return printInfoJSON(cmd.OutOrStdout(), infos)
+					err = printInfoJSON(cmd.OutOrStdout(), infos)
+				} else {
+					err = printInfo(cmd.OutOrStdout(), infos, c.nats.url != "")
 				}
-				return printInfo(cmd.OutOrStdout(), infos, c.nats.url != "")
+				return cmp.Or(err, oneLine(failed))
 			})
 		},
 	}
@@ -182,23 +207,24 @@ func (t *logTool) infoCommand() *cobra.Command {
 	return cmd
 }
 
-// logInfo is natslog.Info as it is printed for scripts.
+// logInfo is natslog.Info as it is printed for scripts. What is not known, or is not there, is
+// null.
 type logInfo struct {
 	VCenter    string         `json:"vcenter"`
 	Events     int64          `json:"events"`
 	Late       int64          `json:"late"`
 	Bytes      int64          `json:"bytes"`
 	MaxBytes   int64          `json:"maxBytes"` // 0 without a limit
-	MaxAge     float64        `json:"maxAge"`   // in seconds, as configured here; 0 is for ever
+	MaxAge     float64        `json:"maxAge"`   // in seconds, by the configuration of this command; 0 is for ever
 	Range      *vstream.Range `json:"range"`    // null while it has never held anything
 	FirstEvent *time.Time     `json:"firstEvent"`
 	LastEvent  *time.Time     `json:"lastEvent"`
 	FirstEpoch uint32         `json:"firstEpoch"`
 	LastEpoch  uint32         `json:"lastEpoch"`
-	Instance   string         `json:"instance"` // of the vCenter; empty if it is not known
+	Instance   *string        `json:"instance"` // of the vCenter
 	Holes      int64          `json:"holes"`
 	Replicas   int            `json:"replicas"`
-	Leader     string         `json:"leader"` // empty without a cluster
+	Leader     *string        `json:"leader"` // null without a cluster, and while that has none
 }
 
 func printInfoJSON(out io.Writer, infos []natslog.Info) error {
@@ -207,7 +233,7 @@ func printInfoJSON(out io.Writer, infos []natslog.Info) error {
 		in := &infos[i]
 		all[i] = logInfo{
 			VCenter: in.VCenter, Events: in.Events, Late: in.Late, Bytes: in.Bytes, MaxBytes: in.MaxBytes, MaxAge: in.MaxAge.Seconds(),
-			Range: in.Range, FirstEpoch: in.Epoch, LastEpoch: in.Epoch, Instance: in.Instance, Holes: in.Holes, Replicas: in.Replicas, Leader: in.Leader,
+			Range: in.Range, FirstEpoch: in.Epoch, LastEpoch: in.Epoch, Instance: some(in.Instance), Holes: in.Holes, Replicas: in.Replicas, Leader: some(in.Leader),
 		}
 		if in.Range != nil {
 			all[i].FirstEvent, all[i].LastEvent = &in.Oldest, &in.Newest
@@ -217,6 +243,14 @@ func printInfoJSON(out io.Writer, infos []natslog.Info) error {
 	encoder := json.NewEncoder(out)
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(all)
+}
+
+// some is text, or nil if there is none.
+func some(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
 }
 
 func printInfo(out io.Writer, infos []natslog.Info, cluster bool) error {
@@ -242,7 +276,7 @@ func printInfo(out io.Writer, infos []natslog.Info, cluster bool) error {
 			age = fmt.Sprintf("%dd", in.MaxAge/day)
 		}
 		row("size", "%s %s", humanize.IBytes(uint64(in.Bytes)), limit)
-		row("retention", "%s, as configured here", age)
+		row("retention", "%s by this configuration; the server's own counts", age)
 		epoch := in.Epoch
 		if in.Range != nil {
 			row("offsets", "%d to %d", in.Range.Earliest, in.Range.Latest)
@@ -258,7 +292,7 @@ func printInfo(out io.Writer, infos []natslog.Info, cluster bool) error {
 			row("instance", "%s", in.Instance)
 		}
 		if in.Holes == 0 {
-			row("holes", "none")
+			row("holes", "none seen")
 		} else {
 			row("holes", "%d events are missing; see: vstream log verify", in.Holes)
 		}

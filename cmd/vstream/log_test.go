@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/spf13/cobra"
 
 	"vstream"
@@ -54,6 +57,12 @@ func TestAnImportedLogIsTheExportedOneAndAServerGoesOnAtItsEnd(t *testing.T) {
 	code, said := vstreamLog(t, one, "info")
 	if code != 1 || !strings.HasSuffix(said, "is in use by another vstream; stop that first, or use its HTTP API\n") || strings.Count(said, "\n") != 1 {
 		t.Errorf("info beside a server ends with %d and says %s", code, said)
+	}
+	second := start(t, one, "serve")
+	<-second.done
+	if said := second.text(); second.ProcessState.ExitCode() != 1 || strings.Count(said, "\n") != 1 ||
+		!strings.HasPrefix(said, "vstream: LOG_DIR: ") || !strings.HasSuffix(said, "is in use by another vstream; stop that, or choose another directory\n") {
+		t.Errorf("a second server ends with %v and says %s", second.ProcessState, said)
 	}
 	serve.stop()
 
@@ -103,6 +112,47 @@ func TestAnImportedLogIsTheExportedOneAndAServerGoesOnAtItsEnd(t *testing.T) {
 		if id := decode(t, line).ID; id != strconv.Itoa(int(told[i].Key)) {
 			t.Fatalf("event %d is %s, told was %d", i, id, told[i].Key)
 		}
+	}
+}
+
+func TestALogInNATSIsNotRemovedWhileAServerCollectsIntoIt(t *testing.T) {
+	ns, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, NoSigs: true, NoLog: true, JetStream: true, StoreDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns.Start()
+	t.Cleanup(func() {
+		ns.Shutdown()
+		ns.WaitForShutdown()
+	})
+	if !ns.ReadyForConnections(patience) {
+		t.Fatal("the NATS server does not start")
+	}
+	vc := vcentertest.New(t)
+	vc.PostN(20)
+	env := []string{
+		"PORT=0", "VCENTER_NAME=old", "VCENTER_STREAM_BEGIN=1h", "VCENTER_INSECURE=true", "NATS_URL=" + ns.ClientURL(),
+		"VCENTER_URL=" + vc.URL().String(), "VCENTER_SECRET_PATH=" + vc.Secret(t),
+	}
+	serve := start(t, env, "serve")
+	until(t, api(serve)+"/events", has(20))
+	remove := []string{"delete", "--vcenter", "old", "--yes"}
+	code, said := vstreamLog(t, env, remove...)
+	if code != 1 || !strings.HasPrefix(said, "vstream: the log of old is in use by ") || strings.Count(said, "\n") != 1 {
+		t.Errorf("beside its server it ends with %d and says %s", code, said)
+	}
+	serve.stop()
+
+	renamed := start(t, append(slices.Clone(env), "VCENTER_NAME=new"), "serve")
+	renamed.says(`there is a log of a vCenter that is not configured here.*vstream log delete" vcenter=old events=\d+ bytes=\d+`)
+	code, said = vstreamLog(t, env, remove...)
+	if code != 0 || !strings.HasPrefix(said, "removed the log of old, ") {
+		t.Errorf("beside another's server it ends with %d and says %s", code, said)
+	}
+	renamed.stop()
+	code, said = vstreamLog(t, env, "info")
+	if code != 0 || !strings.Contains(said, "VCENTER    new\n") || strings.Contains(said, "VCENTER    old") {
+		t.Errorf("afterwards info ends with %d and says %s", code, said)
 	}
 }
 
@@ -210,7 +260,8 @@ func TestAnImportThatWasInterruptedGoesOnWhenItIsRunAgain(t *testing.T) {
 				return err
 			default:
 				skipped := 0
-				if _, err := fmt.Sscanf(said.String(), "imported %d events into the log of vc, skipped %d", &n, &skipped); err != nil || skipped != total {
+				late := 0
+				if _, err := fmt.Sscanf(said.String(), "imported %d events into the log of vc, %d of them late; skipped %d", &n, &late, &skipped); err != nil || skipped != total {
 					t.Errorf("%d were imported before, and now it says %s", total, said.String())
 				}
 				total += n
@@ -253,7 +304,7 @@ func TestAnInterruptedExportSaysSoAndLeavesNoFile(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	err = writeWhole(path, func(w io.Writer) error {
-		x := export{to: 10}
+		x := export{to: offset{10, true}}
 		_, err := x.write(ctx, w, reader, newProgress(nil, "", 0))
 		return err
 	})
@@ -315,6 +366,50 @@ func TestVerifyTellsTheFirstFewFaultsOfEachKind(t *testing.T) {
 		"  wrong id: 7\n" + five("event 8 has the id 7")
 	if out.String() != want {
 		t.Errorf("printed:\n%s\nwant:\n%s", out.String(), want)
+	}
+}
+
+func TestServeLimitsItsMemoryWithADirectoryUnlessItIsToldALimit(t *testing.T) {
+	vc := vcentertest.New(t)
+	for _, s := range allSettings() {
+		t.Setenv(s.env, "")
+	}
+	for name, value := range map[string]string{
+		"PORT": "0", "VCENTER_URL": vc.URL().String(), "VCENTER_INSECURE": "true", "VCENTER_SECRET_PATH": vc.Secret(t),
+	} {
+		t.Setenv(name, value)
+	}
+	const own = 3 << 30
+	before := debug.SetMemoryLimit(own) // as GOMEMLIMIT does when the process begins
+	defer debug.SetMemoryLimit(before)
+	for _, test := range []struct {
+		dir, given string
+		want       int64
+	}{
+		{"", "", own},
+		{t.TempDir(), "3GiB", own},
+		{t.TempDir(), "", storeMemory},
+	} {
+		t.Setenv("LOG_DIR", test.dir)
+		t.Setenv("GOMEMLIMIT", test.given)
+		r, w := io.Pipe()
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan int, 1)
+		go func() {
+			done <- run(ctx, []string{"serve"}, io.Discard, w)
+			w.Close()
+		}()
+		limit := int64(0)
+		for lines := bufio.NewScanner(r); lines.Scan(); {
+			if strings.Contains(lines.Text(), "msg=serving ") {
+				limit = debug.SetMemoryLimit(-1)
+				cancel()
+			}
+		}
+		cancel()
+		if code := <-done; code != 0 || limit != test.want {
+			t.Errorf("with the directory %q and GOMEMLIMIT=%s the limit is %d, want %d; serve ended with %d", test.dir, test.given, limit, test.want, code)
+		}
 	}
 }
 

@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
+	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,7 +23,7 @@ import (
 // An export is what of a log to write.
 type export struct {
 	since    string // flag
-	from, to int64  // flags
+	from, to offset // flags
 	start    vstream.Position
 	output   string
 }
@@ -41,7 +44,7 @@ func (t *logTool) exportCommand() *cobra.Command {
 			"  LOG_DIR=/var/lib/vstream vstream log export --from 4712 | gzip > vc1-from-4712.ndjson.gz",
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := x.check(cmd.Flags().Changed); err != nil {
+			if err := x.check(cmd.Flags().Changed("since")); err != nil {
 				return err
 			}
 			c, err := t.config()
@@ -58,34 +61,56 @@ func (t *logTool) exportCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&x.since, "since", "", "begin so long before now, as in 24h or 7d")
-	cmd.Flags().Int64Var(&x.from, "from", 0, "begin at this offset")
-	cmd.Flags().Int64Var(&x.to, "to", 0, "end with this offset")
+	cmd.Flags().Var(&x.from, "from", "begin at this offset")
+	cmd.Flags().Var(&x.to, "to", "end with this offset")
 	cmd.Flags().StringVar(&x.output, "output", "", "file to write instead of stdout")
 	return cmd
 }
 
+// An offset is a flag whose value is one. That nothing was given is written as nothing.
+type offset struct {
+	vstream.Offset
+	given bool
+}
+
+func (o *offset) String() string {
+	if !o.given {
+		return ""
+	}
+	return o.Offset.String()
+}
+
+func (*offset) Type() string { return "offset" }
+
+func (o *offset) Set(text string) error {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 0 {
+		return errors.New("it is not an offset, the number that is the id of an event")
+	}
+	*o = offset{vstream.Offset(n), true}
+	return nil
+}
+
 // check looks at the flags.
-func (x *export) check(given func(string) bool) error {
+func (x *export) check(since bool) error {
 	x.start = vstream.Oldest{}
 	switch {
-	case given("since") && given("from"):
+	case since && x.from.given:
 		return errors.New("--since and --from both say where to begin; give one of them")
-	case given("from") && x.from < 0:
-		return fmt.Errorf("--from: %d is not an offset", x.from)
-	case given("from"):
-		x.start = vstream.At(x.from)
-	case given("since"):
+	case x.from.given:
+		x.start = vstream.At(x.from.Offset)
+	case since:
 		d, err := parseDuration(x.since)
 		if err != nil {
 			return fmt.Errorf("--since: %w", err)
 		}
 		x.start = vstream.Since(time.Now().Add(-d))
 	}
-	if !given("to") {
-		x.to = math.MaxInt64
+	if !x.to.given {
+		x.to.Offset = math.MaxInt64
 	}
-	if x.to < x.from {
-		return fmt.Errorf("--to: %d is before where it begins, %d", x.to, x.from)
+	if x.to.Offset < x.from.Offset {
+		return fmt.Errorf("--to: %d is before where it begins, %d", x.to.Offset, x.from.Offset)
 	}
 	return nil
 }
@@ -104,7 +129,7 @@ func (x *export) run(ctx context.Context, cmd *cobra.Command, s *natslog.Store, 
 		return err
 	}
 	total := info.Events
-	if _, all := x.start.(vstream.Oldest); !all || x.to != math.MaxInt64 {
+	if _, all := x.start.(vstream.Oldest); !all || x.to.given {
 		total = 0
 	}
 	shown := newProgress(cmd.ErrOrStderr(), "exporting "+name, total)
@@ -129,12 +154,23 @@ func (x *export) run(ctx context.Context, cmd *cobra.Command, s *natslog.Store, 
 	case err != nil:
 		return err
 	}
-	holes := ""
-	if info.Holes > 0 {
-		holes = fmt.Sprintf("; %d are missing in the log, see: vstream log verify", info.Holes)
-	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "exported %d events of %s%s\n", count, name, holes)
+	fmt.Fprintf(cmd.ErrOrStderr(), "exported %d events of %s%s\n", count, name, x.remark(&info))
 	return nil
+}
+
+// remark is what else there is to say of an export.
+func (x *export) remark(info *natslog.Info) string {
+	switch {
+	case info.Range == nil:
+		return "; the log has never held any"
+	case x.from.given && x.from.Offset == info.Range.Latest+1:
+		return fmt.Sprintf("; nothing is newer than %d, where the log ends", info.Range.Latest)
+	case x.from.given && x.from.Offset > info.Range.Latest:
+		return fmt.Sprintf("; the log ends at %d, before --from %d: is it the log that you mean?", info.Range.Latest, x.from.Offset)
+	case info.Holes > 0:
+		return fmt.Sprintf("; %d are missing in the log, see: vstream log verify", info.Holes)
+	}
+	return ""
 }
 
 // write writes what reader gives, up to x.to, and returns how many events that were.
@@ -149,7 +185,7 @@ func (x *export) write(ctx context.Context, w io.Writer, reader vstream.Reader, 
 			return count, out.Flush()
 		}
 		for i := range events {
-			if int64(events[i].Offset) > x.to {
+			if events[i].Offset > x.to.Offset {
 				return count, out.Flush()
 			}
 			_, _ = out.Write(events[i].JSON) // an error stays, and comes again
@@ -170,18 +206,31 @@ func (x *export) write(ctx context.Context, w io.Writer, reader vstream.Reader, 
 func writeWhole(path string, write func(io.Writer) error) error {
 	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {
-		return fmt.Errorf("--output: %w", err)
+		return notWritten(path, err)
 	}
 	defer os.Remove(file.Name()) // in vain when it has its name
 	defer file.Close()
 	if err := write(file); err != nil {
+		var failed *fs.PathError
+		if errors.As(err, &failed) && failed.Path == file.Name() {
+			return notWritten(path, err)
+		}
 		return err
 	}
 	if err := errors.Join(file.Sync(), file.Close()); err != nil {
-		return fmt.Errorf("--output: %w", err)
+		return notWritten(path, err)
 	}
 	if err := os.Rename(file.Name(), path); err != nil {
-		return fmt.Errorf("--output: %w", err)
+		return notWritten(path, err)
 	}
 	return nil
+}
+
+// notWritten says why there is no file at path, whatever other name it had meanwhile.
+func notWritten(path string, err error) error {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		err = errno
+	}
+	return fmt.Errorf("--output: %s cannot be written: %w", path, err)
 }

@@ -7,8 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,6 +20,9 @@ import (
 	"vstream/internal/natslog"
 )
 
+// stdin is what the file - is called.
+const stdin = "stdin"
+
 // importBatch and importBytes bound what is read before it is appended.
 const (
 	importBatch = 500
@@ -24,13 +30,14 @@ const (
 )
 
 func (t *logTool) importCommand() *cobra.Command {
-	create := false
+	create, elsewhere := false, false
 	cmd := &cobra.Command{
 		Use:   "import FILE",
 		Short: "Append exported events to a log",
 		Long: "Append the events of FILE, one a line as export writes them, or of stdin when FILE is -, to the log\n" +
 			"of a vCenter. All lines are checked before the first event is appended. Events that the log holds,\n" +
-			"or has dropped already, are skipped, so what was interrupted can be run again.\n\n" +
+			"or has dropped already, are skipped, so what was interrupted can be run again. A file is refused\n" +
+			"if it has another event where the log has one, or no event and no source in common with it.\n\n" +
 			"Into a log that is empty, events come in the order they had. Into one that holds newer events they\n" +
 			"come after those, as late events do: import before the server has first collected. A server that\n" +
 			"starts with an imported log goes on at its end.\n\n" +
@@ -63,12 +70,16 @@ func (t *logTool) importCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				m := importing{file: file, path: args[0], most: int(c.recordBytes), typePrefix: c.typePrefix(name)}
+				m := importing{file: file, path: args[0], most: int(c.recordBytes), typePrefix: c.typePrefix(name), elsewhere: elsewhere}
+				if m.path == "-" {
+					m.path = stdin
+				}
 				return m.run(ctx, cmd, s, name)
 			})
 		},
 	}
 	cmd.Flags().BoolVar(&create, "create", false, "make the log if there is none")
+	cmd.Flags().BoolVar(&elsewhere, "other-address", false, "the vCenter had another address: take events with another source than those of the log")
 	return cmd
 }
 
@@ -156,6 +167,7 @@ type importing struct {
 	path       string
 	most       int // bytes of an event
 	typePrefix string
+	elsewhere  bool // events of another source are taken
 	shown      *progress
 }
 
@@ -164,9 +176,13 @@ func (m *importing) run(ctx context.Context, cmd *cobra.Command, s *natslog.Stor
 	if err != nil {
 		return err
 	}
+	held, err := s.Log(ctx, name)
+	isNew := errors.Is(err, natslog.ErrNoLog)
+	if err != nil && !isNew {
+		return err
+	}
 	m.shown = newProgress(cmd.ErrOrStderr(), "checking "+m.path, stat.Size())
-	lines := int64(0)
-	err = m.each(ctx, func(vstream.Event) error { lines++; return nil })
+	events, err := m.check(ctx, held, name)
 	switch {
 	case ctx.Err() != nil:
 		return errors.New("interrupted; nothing is imported")
@@ -179,8 +195,12 @@ func (m *importing) run(ctx context.Context, cmd *cobra.Command, s *natslog.Stor
 	if err != nil {
 		return err
 	}
-	held := log.Usage().Events
-	appended := int64(0)
+	before := log.Usage().Events
+	peak := vstream.Offset(-1)
+	if r, ok := log.Range(); ok {
+		peak = r.Latest
+	}
+	var appended, inOrder int64
 	var batch []vstream.Event
 	size := 0
 	flush := func() error {
@@ -189,7 +209,11 @@ func (m *importing) run(ctx context.Context, cmd *cobra.Command, s *natslog.Stor
 		batch, size = nil, 0 // the log has it now
 		return err
 	}
-	err = m.each(ctx, func(e vstream.Event) error {
+	err = m.each(ctx, func(_ int, e vstream.Event) error {
+		if e.Offset > peak {
+			peak = e.Offset
+			inOrder++
+		}
 		e.JSON = bytes.Clone(e.JSON)
 		batch = append(batch, e)
 		if size += len(e.JSON); len(batch) < importBatch && size < importBytes {
@@ -208,17 +232,108 @@ func (m *importing) run(ctx context.Context, cmd *cobra.Command, s *natslog.Stor
 	case err != nil:
 		return fmt.Errorf("%w; %d events were imported, run it again to go on", err, appended)
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "imported %d events into the log of %s, skipped %d\n", appended, name, lines-appended)
+	which := "the log"
+	if isNew {
+		which = "a new log"
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "imported %d events into %s of %s, %d of them late; skipped %d that it had\n", appended, which, name, appended-inOrder, events-appended)
 	info, err := s.Info(ctx, name)
-	if err == nil && info.Events < held+appended {
-		fmt.Fprintf(cmd.ErrOrStderr(), "the log is at its limit, LOG_MAX_BYTES, and has dropped %d events\n", held+appended-info.Events)
+	if err == nil && info.Events < before+appended {
+		fmt.Fprintf(cmd.ErrOrStderr(), "the log is at its limit, LOG_MAX_BYTES, and has dropped %d events\n", before+appended-info.Events)
 	}
 	return err
 }
 
-// each calls do for every event of the file. The JSON of an event is overwritten
-// afterwards. Errors name the line.
-func (m *importing) each(ctx context.Context, do func(vstream.Event) error) error {
+// check reads all of the file and returns how many events it has. It fails if there are
+// none, and if they cannot be of the vCenter that held is the log of; held is nil if there
+// is none yet.
+func (m *importing) check(ctx context.Context, held *natslog.Log, name string) (events int64, err error) {
+	if err := m.hint(); err != nil {
+		return 0, err
+	}
+	var r vstream.Range
+	known := map[string]bool{} // the sources of the log
+	if held != nil {
+		r, _ = held.Range()
+		for _, o := range []vstream.Offset{r.Earliest, r.Latest} {
+			if e, err := held.Get(ctx, o); err == nil {
+				known[sourceOf(e.JSON)] = true
+			}
+		}
+	}
+	same := len(known) == 0 || m.elsewhere
+	source := ""
+	err = m.each(ctx, func(line int, e vstream.Event) error {
+		events++
+		source = sourceOf(e.JSON)
+		same = same || known[source]
+		if e.Offset > r.Latest || held == nil {
+			return nil
+		}
+		there, err := held.Get(ctx, e.Offset)
+		var unavailable *vstream.UnavailableError
+		switch {
+		case errors.As(err, &unavailable):
+			return err
+		case err != nil: // it is not there, or no more
+			return nil
+		}
+		if e.Time.IsZero() { // it could not be written
+			e.Time = there.Time
+		}
+		if !there.SameAs(&e) {
+			return fmt.Errorf("%s, line %d: event %d is %s of %s, but %s of %s in the log of %s; they are of different vCenters, or one was installed anew or restored in between",
+				m.path, line, e.Offset, e.Type, e.Time.Format(time.RFC3339), there.Type, there.Time.Format(time.RFC3339), name)
+		}
+		same = true
+		return nil
+	})
+	switch {
+	case err != nil:
+		return events, err
+	case events == 0:
+		return 0, fmt.Errorf("%s holds no events", m.path)
+	case !same:
+		return events, fmt.Errorf("%s is of %s, the log of %s of %s, and they have no event in common; if it is the same vCenter, at another address then, add --other-address",
+			m.path, source, name, strings.Join(slices.Sorted(maps.Keys(known)), " and "))
+	}
+	return events, nil
+}
+
+// hint fails for what is often taken for a file with an event a line, and says how to make
+// one of it.
+func (m *importing) hint() error {
+	first := make([]byte, 64)
+	n, err := m.file.ReadAt(first, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	first = bytes.TrimSpace(first[:n])
+	what, with := "", ""
+	switch {
+	case bytes.HasPrefix(first, []byte("\x1f\x8b")):
+		what, with = "is compressed", "zcat"
+	case bytes.HasPrefix(first, []byte("[")):
+		what, with = "is one array, not an event a line", "jq -c '.[]'"
+	default:
+		return nil
+	}
+	if m.path != stdin {
+		with += " " + m.path
+	}
+	return fmt.Errorf("%s %s; import what this gives: %s", m.path, what, with)
+}
+
+// sourceOf returns the source of an event, as it is written in its JSON.
+func sourceOf(text []byte) string {
+	_, rest, _ := bytes.Cut(text, []byte(`"source":"`))
+	source, _, _ := bytes.Cut(rest, []byte{'"'})
+	return string(source)
+}
+
+// each calls do for every event of the file, and its line. The JSON of an event is
+// overwritten afterwards. Errors name the line.
+func (m *importing) each(ctx context.Context, do func(line int, e vstream.Event) error) error {
 	defer m.shown.end()
 	if _, err := m.file.Seek(0, io.SeekStart); err != nil {
 		return err
@@ -245,7 +360,7 @@ func (m *importing) each(ctx context.Context, do func(vstream.Event) error) erro
 		if err != nil {
 			return fmt.Errorf("%s, line %d is not an event of vstream: %w", m.path, n, err)
 		}
-		if err := do(e); err != nil {
+		if err := do(n, e); err != nil {
 			return err
 		}
 	}

@@ -41,22 +41,23 @@ func (t *logTool) verifyCommand() *cobra.Command {
 					return err
 				}
 				var wrong []string
+				var failed []error
 				for _, name := range names {
 					faulty, err := verify(ctx, cmd, s, name, c.typePrefix(name))
 					if ctx.Err() != nil {
 						return errors.New("interrupted; not all was read")
 					}
-					if err != nil {
-						return err
-					}
-					if faulty {
+					switch {
+					case err != nil:
+						failed = append(failed, fmt.Errorf("the log of %s: %w", name, err))
+					case faulty:
 						wrong = append(wrong, name)
 					}
 				}
 				if len(wrong) > 0 {
-					return fmt.Errorf("something is wrong with the log of %s", strings.Join(wrong, ", "))
+					failed = append(failed, fmt.Errorf("something is wrong with the log of %s", strings.Join(wrong, ", ")))
 				}
-				return nil
+				return oneLine(failed)
 			})
 		},
 	}

@@ -263,7 +263,12 @@ func TestALengthOfTimeMayBeginWithDays(t *testing.T) {
 			t.Errorf("%q is read as %v, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"d", "1d1d", "-1d", "1.5d", "100000000d", "99999d9999999h", "7 d", ""} {
+	for _, text := range []string{"-5d", "-1d12h", "-90m"} {
+		if _, err := parseDuration(text); err == nil || !strings.Contains(err.Error(), "is negative") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	for _, text := range []string{"--5m", "-d", "d", "1d1d", "-1d", "1.5d", "100000000d", "99999d9999999h", "7 d", ""} {
 		if got, err := parseDuration(text); err == nil {
 			t.Errorf("%q is read as %v", text, got)
 		}

@@ -314,7 +314,7 @@ func TestServeServesWhileTheVCenterIsAwayAndFindsItWhenItComes(t *testing.T) {
 	}
 	serve := start(t, []string{"PORT=0", "VCENTER_URL=" + address, "VCENTER_INSECURE=true", "VCENTER_SECRET_PATH=" + dir}, "serve")
 	base := api(serve)
-	serve.says(`collecting interrupted.*refused`)
+	serve.says(`collecting interrupted.* error="connect to https://\S+/sdk: dial tcp \S+: connect: connection refused"`)
 	root := strings.TrimSuffix(base, "/api/v1")
 	for path, want := range map[string]int{
 		"/api/v1/range": 204, "/api/v1/events": 204, "/healthz": 200, "/readyz": 200, "/api/v1/events/44": 404,
@@ -545,7 +545,7 @@ func TestAuditComparesTheServerWithTheVCenter(t *testing.T) {
 
 	serve.stop()
 	audit = start(t, env, "audit", "--server", base)
-	audit.says(`read what the server holds: .*refused`)
+	audit.says(`read what the server holds: dial tcp \S+: connect: connection refused; start the server, or say with --server where it is\n`)
 	<-audit.done
 	if code := audit.ProcessState.ExitCode(); code != exitFailure {
 		t.Errorf("audit without a server ended with %d", code)

@@ -65,6 +65,11 @@ func serveCommand() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("%s: %w", c.labels["PORT"], err)
 			}
+			if engine != nil {
+				if err := engine.Claim(); err != nil {
+					return c.storeError(err)
+				}
+			}
 			if c.logDir != "" && os.Getenv("GOMEMLIMIT") == "" {
 				// The store keeps what it has read for some seconds, as long as there is room.
 				debug.SetMemoryLimit(storeMemory)
@@ -234,7 +239,7 @@ func (c *config) serve(ctx context.Context, engine *natslog.Engine, readings []r
 				return nil
 			case err := <-kept:
 				kept <- nil
-				return fmt.Errorf("%s: %w", c.labels[c.logSetting()], err)
+				return c.storeError(err)
 			}
 		})
 		api.Ready = engine.Ready
@@ -284,12 +289,18 @@ func (c *config) serve(ctx context.Context, engine *natslog.Engine, readings []r
 	return err
 }
 
-// logSetting is the setting that says where the logs are kept.
-func (c *config) logSetting() string {
+// storeError says which setting an error of the logs' store is about: where they are kept,
+// unless the error knows better.
+func (c *config) storeError(err error) error {
+	setting := "NATS_URL"
 	if c.logDir != "" {
-		return "LOG_DIR"
+		setting = "LOG_DIR"
 	}
-	return "NATS_URL"
+	var known *natslog.SettingError
+	if errors.As(err, &known) {
+		setting, err = known.Setting, known.Err
+	}
+	return fmt.Errorf("%s: %w", c.labels[setting], err)
 }
 
 func newLogger(w io.Writer, debug bool) *slog.Logger {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -37,6 +38,7 @@ func Inspect(ctx context.Context, config Config, do func(context.Context, *Store
 		switch {
 		case errors.Is(err, os.ErrNotExist):
 			return fmt.Errorf("the directory %s holds no logs", config.Dir)
+		case errors.Is(err, syscall.ENOTDIR): // lock says so
 		case err != nil:
 			return err
 		}
@@ -68,13 +70,17 @@ func Restore(ctx context.Context, config Config, do func(context.Context, *Store
 		done = true
 		return failed
 	})
-	if done && ctx.Err() != nil {
+	switch {
+	case done && ctx.Err() != nil:
 		return failed // do knows better how far it has come
+	case done && failed != nil && !errors.Is(err, failed):
+		return fmt.Errorf("%w; %w", err, failed) // why it came no farther, and how far
 	}
 	return err
 }
 
-// VCenters returns the names of the vCenters that there are logs of, in their order.
+// VCenters returns the names of the vCenters that there are logs of, in their order; also of
+// those whose log is so damaged that it cannot be opened, and fails when it is.
 func (s *Store) VCenters(ctx context.Context) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
@@ -88,8 +94,17 @@ func (s *Store) VCenters(ctx context.Context) ([]string, error) {
 	if err := streams.Err(); err != nil && !errors.Is(err, jetstream.ErrEndOfData) {
 		return nil, s.config.explain(&stream{name: streamName("*")}, err)
 	}
+	stored, err := s.config.stored()
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range stored {
+		if vcenter, ours := strings.CutPrefix(name, streamName("")); ours {
+			names = append(names, vcenter)
+		}
+	}
 	slices.Sort(names)
-	return names, nil
+	return slices.Compact(names), nil
 }
 
 // ErrNoLog says that there is no log of a vCenter.
@@ -122,6 +137,59 @@ func (s *Store) Create(ctx context.Context, vcenter string) (*Log, error) {
 	return s.open(ctx, vcenter, made)
 }
 
+// Servers returns the replicas that collect from a vCenter now, or would if no other did. In
+// a directory there are none: it would be theirs.
+func (s *Store) Servers(ctx context.Context, vcenter string) (ids []string, err error) {
+	if s.config.Dir != "" {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	bucket, err := s.js.KeyValue(ctx, leaseBucket)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the bucket of leases: %w", lost(err))
+	}
+	watch, err := bucket.WatchAll(ctx, jetstream.IgnoreDeletes())
+	if err != nil {
+		return nil, fmt.Errorf("read the leases: %w", lost(err))
+	}
+	defer func() { _ = watch.Stop() }()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("read the leases: %w", lost(ctx.Err()))
+		case entry := <-watch.Updates():
+			if entry == nil { // that was all
+				slices.Sort(ids)
+				return slices.Compact(ids), nil
+			}
+			id, isReplica := strings.CutPrefix(entry.Key(), replicaPrefix)
+			switch {
+			case entry.Key() == leasePrefix+vcenter:
+				ids = append(ids, string(entry.Value()))
+			case isReplica && slices.Contains(strings.Fields(string(entry.Value())), vcenter):
+				ids = append(ids, id)
+			}
+		}
+	}
+}
+
+// Delete removes the log of a vCenter for good. It fails with an [ErrNoLog] if there is
+// none. A server that has it open makes it anew, empty: see Servers.
+func (s *Store) Delete(ctx context.Context, vcenter string) error {
+	found, err := s.find(ctx, vcenter)
+	if err != nil {
+		return err
+	}
+	if err := s.js.DeleteStream(ctx, found.name); err != nil {
+		return fmt.Errorf("delete the stream %s: %w", found.name, lost(err))
+	}
+	return nil
+}
+
 // find returns the stream of a vCenter.
 func (s *Store) find(ctx context.Context, vcenter string) (*stream, error) {
 	found := &stream{name: streamName(vcenter), subjects: subjectsOf(vcenter), js: s.js, logger: s.config.Logger}
@@ -129,6 +197,9 @@ func (s *Store) find(ctx context.Context, vcenter string) (*stream, error) {
 	found.Stream, err = s.js.Stream(ctx, found.name)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
+		if err := s.config.holds(found.name); err != nil {
+			return nil, err
+		}
 		return nil, ErrNoLog
 	case err != nil:
 		return nil, s.config.explain(found, err)
@@ -161,9 +232,9 @@ type Info struct {
 	VCenter string
 	vstream.Usage
 	Range          *vstream.Range // nil while it has never held anything
-	Oldest, Newest time.Time      // of the first event held, and the latest time there is
+	Oldest, Newest time.Time      // of the event where Range begins, and the latest time there is
 	Late           int64          // events that came late
-	Holes          int64          // messages that are missing between others
+	Holes          int64          // messages that are missing, as far as that shows: see Verify
 	Epoch          uint32         // that the vCenter's keys are in, as far as was kept
 	Instance       string         // of the vCenter, or "" before it was known
 	Replicas       int            // copies, as configured
@@ -176,8 +247,13 @@ func (s *Store) Info(ctx context.Context, vcenter string) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	state := l.stream.CachedInfo()
-	info := Info{VCenter: vcenter, Usage: l.Usage(), Late: int64(len(l.held.late)), Holes: int64(state.State.NumDeleted), Replicas: state.Config.Replicas}
+	// Damage may have shown only when the log was opened.
+	state, err := l.stream.Info(ctx)
+	if err != nil {
+		return Info{}, s.config.explain(l.stream, err)
+	}
+	info := Info{VCenter: vcenter, Usage: l.Usage(), Late: int64(len(l.held.late)), Replicas: state.Config.Replicas}
+	info.Holes = max(int64(state.State.NumDeleted), int64(l.lost.messages))
 	info.MaxBytes = max(state.Config.MaxBytes, 0) // what it is, not what is configured
 	info.Instance, info.Epoch = l.Origin()
 	if state.Cluster != nil && s.config.Dir == "" {
@@ -189,7 +265,11 @@ func (s *Store) Info(ctx context.Context, vcenter string) (Info, error) {
 	}
 	info.Range, info.Newest = &held, l.window.Peak().Time
 	info.Epoch = max(info.Epoch, held.Latest.Epoch())
-	oldest, err := l.event(ctx, l.held.first)
+	oldest, err := l.Get(ctx, held.Earliest)
+	var none *vstream.NotFoundError
+	if errors.As(err, &none) { // nothing is left but late events
+		oldest, err = l.event(ctx, l.held.first)
+	}
 	info.Oldest = oldest.Time
 	return info, err
 }
@@ -264,7 +344,10 @@ func (s *Store) Verify(ctx context.Context, vcenter string, visit func(e *vstrea
 			}
 		}
 		for _, m := range messages {
-			if m.seq > t.last {
+			if m.seq > t.last { // it has come since
+				if v.next <= t.last {
+					visit(nil, []Fault{v.missing(t.last + 1)})
+				}
 				return nil
 			}
 			if m.seq >= v.next {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -122,6 +123,79 @@ func TestInspectMakesAndChangesNothing(t *testing.T) {
 	}
 }
 
+// What an engine finds when it opens a damaged log, a tool tells too.
+func TestInfoTellsOfDamageThatShowsWhenTheLogIsOpened(t *testing.T) {
+	for name, damage := range map[string]func(blocks []string){
+		"a garbled block": func(blocks []string) { change(t, blocks[1], garble) },
+		"a cut end":       func(blocks []string) { change(t, blocks[len(blocks)-1], half) },
+	} {
+		config := testConfig(t)
+		e, stop := start(t, config, "vc")
+		mustAppend(t, e.Log("vc"), history(1, damaged))
+		stop()
+		damage(storeFiles(t, config.Dir, "msgs/*.blk"))
+		var told Info
+		inspect(t, config, func(ctx context.Context, s *Store) (err error) {
+			told, err = s.Info(ctx, "vc")
+			return err
+		})
+		e, stop = start(t, config, "vc")
+		if want := int64(e.Log("vc").lost.messages); want == 0 || told.Holes != want || told.Events != damaged-want {
+			t.Errorf("%s: told are %d holes beside %d events, there are %d", name, told.Holes, told.Events, want)
+		}
+		stop()
+	}
+}
+
+// Late events whose neighbours were dropped are no place to start from.
+func TestALogBeginsAtTheTimeOfItsEarliestOffset(t *testing.T) {
+	for want, order := range map[int64][]vstream.Offset{
+		6: {5, 1, 3, 6, 7},
+		1: {6, 1, 2, 3}, // late events are all there is
+	} {
+		config := testConfig(t)
+		config.maxRecords = 3
+		e, stop := start(t, config, "vc")
+		for _, o := range order {
+			mustAppend(t, e.Log("vc"), adminEvents(o))
+		}
+		stop()
+		inspect(t, config, func(ctx context.Context, s *Store) error {
+			info, err := s.Info(ctx, "vc")
+			if info.Oldest.Unix() != want {
+				t.Errorf("%v begins at %v of %v, want %d", order, info.Oldest.Unix(), info.Range, want)
+			}
+			return err
+		})
+	}
+}
+
+func TestALogWhoseDescriptionIsDamagedIsNamedAndNotPassedOver(t *testing.T) {
+	config := testConfig(t)
+	config.Dir = filepath.Join(config.Dir, "with[brackets")
+	e, stop := start(t, config, "vc", "other", "empty")
+	mustAppend(t, e.Log("vc"), adminEvents(1, 2))
+	mustAppend(t, e.Log("other"), adminEvents(1))
+	stop()
+	dir := filepath.Join(config.Dir, "jetstream", "$G", "streams", "vstream-vc")
+	change(t, filepath.Join(dir, "meta.inf"), garble)
+	inspect(t, config, func(ctx context.Context, s *Store) error {
+		if names, err := s.VCenters(ctx); err != nil || !slices.Equal(names, []string{"empty", "other", "vc"}) {
+			t.Errorf("logs of %q, %v", names, err)
+		}
+		_, logErr := s.Log(ctx, "vc")
+		_, infoErr := s.Info(ctx, "vc")
+		_, createErr := s.Create(ctx, "vc")
+		for _, err := range []error{logErr, infoErr, createErr, s.Verify(ctx, "vc", nil)} {
+			if err == nil || !strings.HasPrefix(err.Error(), "the directory "+dir+" holds events, but is damaged") {
+				t.Errorf("%v", err)
+			}
+		}
+		_, err := s.Info(ctx, "other")
+		return err
+	})
+}
+
 func TestRestoreMakesTheDirectoryAndCreateTheLog(t *testing.T) {
 	config := testConfig(t)
 	config.Dir = filepath.Join(config.Dir, "new", "directory")
@@ -164,6 +238,63 @@ func TestAnInterruptedInspectionSaysWhatTheToolSays(t *testing.T) {
 	}
 }
 
+func TestAnInspectionThatLosesItsConnectionSaysWhyAndHowFarItCame(t *testing.T) {
+	config := clusterConfig(t, startServer(t).ClientURL())
+	own := errors.New("so far")
+	err := Inspect(t.Context(), config, func(ctx context.Context, s *Store) error {
+		s.nc.Close()
+		<-ctx.Done()
+		return own
+	})
+	if !errors.Is(err, own) || !strings.HasPrefix(err.Error(), "connection to NATS closed: ") {
+		t.Errorf("%v", err)
+	}
+}
+
+// What comes while a log is verified is left out, and does not hide that its end is gone.
+func TestVerifyFindsThatTheEndIsGoneThoughMoreIsAppended(t *testing.T) {
+	const last = readBatch + 10
+	err := Restore(t.Context(), testConfig(t), func(ctx context.Context, s *Store) error {
+		config := s.config.streamConfig(&stream{name: streamName("vc"), subjects: subjectsOf("vc")})
+		config.DenyDelete = false
+		config.Metadata = map[string]string{formatKey: format}
+		stream, err := s.js.CreateStream(ctx, config)
+		if err != nil {
+			return err
+		}
+		peak := memlog.NoPeak
+		write := func(o vstream.Offset) {
+			e := adminEvent(o)
+			if _, err := s.js.PublishMsg(ctx, message("vstream.vc.event", &e, peak)); err != nil {
+				t.Fatal(err)
+			}
+			peak = peak.With(&e)
+		}
+		for o := vstream.Offset(1); o <= last; o++ {
+			write(o)
+		}
+		if err := stream.DeleteMsg(ctx, last); err != nil {
+			return err
+		}
+		var got []string
+		err = s.Verify(ctx, "vc", func(e *vstream.Event, faults []Fault) {
+			for _, f := range faults {
+				got = append(got, f.Kind)
+			}
+			if e != nil && e.Offset == 1 {
+				write(last + 1)
+			}
+		})
+		if want := []string{faultMissing}; !slices.Equal(got, want) {
+			t.Errorf("faults %q, want %q", got, want)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestVerifyFindsWhatIsWrong(t *testing.T) {
 	peak := func(o vstream.Offset) memlog.Peak {
 		if o < 0 {
@@ -185,6 +316,7 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 		name     string
 		messages []*nats.Msg
 		remove   []uint64
+		broken   int // links of the chain, though no number is missing: holes, too
 		mended   string
 		want     []string
 	}{
@@ -194,6 +326,7 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 		},
 		{
 			name:     "an event that was never there",
+			broken:   1,
 			messages: []*nats.Msg{written(1, -1), written(2, 1), written(5, 3), written(6, 5)},
 			want:     []string{"chain broken: event 5 was written after event 3, 1970-01-01T00:00:03Z, and follows event 2, 1970-01-01T00:00:02Z"},
 		},
@@ -276,8 +409,8 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 					t.Errorf("visited %d messages, want %d", visited, want)
 				}
 				info, failed := s.Info(ctx, "vc")
-				if info.Holes != int64(len(tt.remove)) {
-					t.Errorf("holes: %d, want %d", info.Holes, len(tt.remove))
+				if want := int64(len(tt.remove) + tt.broken); info.Holes != want {
+					t.Errorf("holes: %d, want %d", info.Holes, want)
 				}
 				return errors.Join(err, failed)
 			})
@@ -352,5 +485,79 @@ func TestToolsWorkBesideServersInACluster(t *testing.T) {
 	config.URL = "nats://127.0.0.1:1"
 	if err := Inspect(t.Context(), config, nil); err == nil || !strings.HasPrefix(err.Error(), "connect to NATS: ") {
 		t.Errorf("without servers: %v", err)
+	}
+}
+
+func TestALogIsDeletedAndWhoCollectsIntoItIsTold(t *testing.T) {
+	t.Run("in a directory", func(t *testing.T) {
+		config := testConfig(t)
+		e, stop := start(t, config, "vc", "other")
+		mustAppend(t, e.Log("vc"), adminEvents(1, 2))
+		mustAppend(t, e.Log("other"), adminEvents(1))
+		stop()
+		inspect(t, config, func(ctx context.Context, s *Store) error {
+			if ids, err := s.Servers(ctx, "vc"); len(ids) > 0 || err != nil {
+				t.Errorf("servers %q, %v", ids, err)
+			}
+			if err := s.Delete(ctx, "vc"); err != nil {
+				t.Error(err)
+			}
+			if err := s.Delete(ctx, "vc"); !errors.Is(err, ErrNoLog) {
+				t.Errorf("again: %v", err)
+			}
+			return nil
+		})
+		inspect(t, config, func(ctx context.Context, s *Store) error {
+			if names, err := s.VCenters(ctx); err != nil || !slices.Equal(names, []string{"other"}) {
+				t.Errorf("logs of %q, %v", names, err)
+			}
+			return nil
+		})
+	})
+	t.Run("in a cluster", func(t *testing.T) {
+		config := clusterConfig(t, startServer(t).ClientURL())
+		inspect(t, config, func(ctx context.Context, s *Store) error {
+			if ids, err := s.Servers(ctx, "vc"); len(ids) > 0 || err != nil {
+				t.Errorf("without a bucket: servers %q, %v", ids, err)
+			}
+			first, second := join(t, config, "vc"), join(t, config, "vc", "other")
+			var ids []string
+			becomes(t, "both are told", func() (both bool) {
+				var err error
+				if ids, err = s.Servers(ctx, "vc"); err != nil {
+					t.Fatal(err)
+				}
+				return len(ids) == 2
+			})
+			if want := slices.Sorted(slices.Values([]string{first.leases.id, second.leases.id})); !slices.Equal(ids, want) {
+				t.Errorf("servers %q, want %q", ids, want)
+			}
+			if ids, err := s.Servers(ctx, "another"); len(ids) > 0 || err != nil {
+				t.Errorf("of another: servers %q, %v", ids, err)
+			}
+			first.stop()
+			second.stop()
+			if ids, err := s.Servers(ctx, "vc"); len(ids) > 0 || err != nil {
+				t.Errorf("after both have stopped: servers %q, %v", ids, err)
+			}
+			return s.Delete(ctx, "vc")
+		})
+	})
+}
+
+func TestAnEngineTellsOfLogsThatAreNoneOfItsVCenters(t *testing.T) {
+	config := testConfig(t)
+	e, stop := start(t, config, "old", "kept")
+	mustAppend(t, e.Log("old"), adminEvents(1, 2))
+	stop()
+	var said diary
+	config.Logger = slog.New(slog.NewTextHandler(&said, nil))
+	start(t, config, "kept")
+	becomes(t, "the log of old is told of", func() bool {
+		return strings.Contains(said.String(), "there is a log of a vCenter that is not configured here") &&
+			strings.Contains(said.String(), "vcenter=old events=2 bytes=")
+	})
+	if strings.Contains(said.String(), "vcenter=kept events") {
+		t.Errorf("a configured one is told of: %s", said.String())
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nkeys"
 )
 
 // cluster calls keep with a connection to the servers of URL, which is made anew for as long
@@ -52,27 +53,33 @@ func (e *Engine) cluster(ctx context.Context, keep func(context.Context, *nats.C
 		}),
 	}
 	if c.Credentials != "" {
-		if _, err := os.ReadFile(c.Credentials); err != nil {
-			return fatal(fmt.Errorf("read the credentials for NATS: %w", err))
+		text, err := os.ReadFile(c.Credentials)
+		if err != nil {
+			return fatal(of("NATS_CREDENTIALS_FILE", fmt.Errorf("read the credentials for NATS: %w", err)))
+		}
+		if _, err := nkeys.ParseDecoratedUserNKey(text); err != nil {
+			return fatal(of("NATS_CREDENTIALS_FILE", fmt.Errorf("%s holds no credentials of a NATS user, as nsc writes them", c.Credentials)))
 		}
 		options = append(options, nats.UserCredentials(c.Credentials))
 	}
 	if c.CAFile != "" {
 		pem, err := os.ReadFile(c.CAFile)
 		if err != nil {
-			return fatal(fmt.Errorf("read the authorities for NATS: %w", err))
+			return fatal(of("NATS_CA_FILE", fmt.Errorf("read the authorities for NATS: %w", err)))
 		}
 		roots := x509.NewCertPool()
 		if !roots.AppendCertsFromPEM(pem) {
-			return fatal(fmt.Errorf("read the authorities for NATS: %s holds no PEM certificate", c.CAFile))
+			return fatal(of("NATS_CA_FILE", fmt.Errorf("read the authorities for NATS: %s holds no PEM certificate", c.CAFile)))
 		}
 		options = append(options, nats.Secure(&tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}))
 	}
 	nc, err := nats.Connect(c.URL, options...)
 	connecting()
 	switch {
+	case errors.Is(err, nats.ErrAuthorization) && c.Credentials != "":
+		return fatal(of("NATS_CREDENTIALS_FILE", errors.New("NATS refuses the credentials")))
 	case errors.Is(err, nats.ErrAuthorization):
-		return fatal(errors.New("NATS refuses the credentials; check NATS_CREDENTIALS_FILE, or the user in NATS_URL"))
+		return fatal(errors.New("NATS refuses the credentials; set NATS_CREDENTIALS_FILE, or check the user in NATS_URL"))
 	case errors.Is(err, nats.ErrNoServers):
 		return fmt.Errorf("connect to NATS: no server answers at %s", c.servers())
 	case err != nil:
@@ -208,13 +215,13 @@ func (c *Config) explain(s *stream, err error) error {
 	case codeNoLeader:
 		return fmt.Errorf("open the stream %s: JetStream is not ready; the cluster may have no leader", s.name)
 	case codeAlone:
-		return fatal(fmt.Errorf("LOG_REPLICAS: %d copies need a cluster, and this NATS server is alone; set LOG_REPLICAS=1", c.Replicas))
+		return fatal(of("LOG_REPLICAS", fmt.Errorf("%d copies need a cluster, and this NATS server is alone; set LOG_REPLICAS=1", c.Replicas)))
 	case codeNoPeers:
-		return fmt.Errorf("LOG_REPLICAS: the cluster has no %d servers for the copies of %s: %w", c.streamConfig(s).Replicas, s.name, err)
+		return of("LOG_REPLICAS", fmt.Errorf("the cluster has no %d servers for the copies of %s: %w", c.streamConfig(s).Replicas, s.name, err))
 	case codeOverlap:
 		return fatal(fmt.Errorf("another stream takes the subjects of %s already; remove that stream, or give the vCenter another name: %w", s.name, err))
 	case codeNoStore, codeLimit:
-		return fmt.Errorf("LOG_MAX_BYTES: NATS has no room for a stream of %d bytes: %w", c.MaxBytes, err)
+		return of("LOG_MAX_BYTES", fmt.Errorf("NATS has no room for a stream of %d bytes: %w", c.MaxBytes, err))
 	}
 	return fmt.Errorf("open the stream %s: %w", s.name, err)
 }

@@ -101,7 +101,7 @@ func TestWhatDoesNotHealByItselfIsFatalAtTheStartWithOneClearLine(t *testing.T) 
 		"refused password": {func(t *testing.T) Config {
 			ns := startServer(t, func(o *server.Options) { o.Username, o.Password = "vstream", "another" })
 			return clusterConfig(t, "nats://vstream:"+secret+"@"+ns.Addr().String())
-		}, "NATS refuses the credentials; check NATS_CREDENTIALS_FILE, or the user in NATS_URL"},
+		}, "NATS refuses the credentials; set NATS_CREDENTIALS_FILE, or check the user in NATS_URL"},
 		"refused token": {func(t *testing.T) Config {
 			ns := startServer(t, func(o *server.Options) { o.Authorization = "another" })
 			return clusterConfig(t, "nats://"+secret+"@"+ns.Addr().String())
@@ -110,7 +110,15 @@ func TestWhatDoesNotHealByItselfIsFatalAtTheStartWithOneClearLine(t *testing.T) 
 			config := plain(t)
 			config.Credentials = filepath.Join(t.TempDir(), "absent")
 			return config
-		}, "read the credentials for NATS: "},
+		}, "NATS_CREDENTIALS_FILE: read the credentials for NATS: "},
+		"credentials that are none": {func(t *testing.T) Config {
+			config := plain(t)
+			config.Credentials = filepath.Join(t.TempDir(), "creds")
+			if err := os.WriteFile(config.Credentials, []byte(secret), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return config
+		}, "holds no credentials of a NATS user, as nsc writes them"},
 		"no certificate": {func(t *testing.T) Config {
 			config := plain(t)
 			config.CAFile = filepath.Join(t.TempDir(), "ca.pem")

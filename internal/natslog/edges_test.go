@@ -413,10 +413,48 @@ func TestADirectoryThatCannotBeUsedIsToldClearly(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	config.Dir = filepath.Join(file, "logs")
-	if err := New(config, "vc").Run(t.Context()); err == nil || !strings.Contains(err.Error(), "not a directory") {
-		t.Errorf("Run below a file = %v", err)
+	for _, dir := range []string{file, filepath.Join(file, "logs"), filepath.Join(file, "more", "logs")} {
+		config.Dir = dir
+		if err := New(config, "vc").Run(t.Context()); err == nil || err.Error() != file+" is a file, not a directory for logs" {
+			t.Errorf("Run in %s = %v", dir, err)
+		}
+		if err := Inspect(t.Context(), config, nil); err == nil || err.Error() != file+" is a file, not a directory for logs" {
+			t.Errorf("Inspect of %s = %v", dir, err)
+		}
 	}
+}
+
+func TestADirectoryIsClaimedBeforeAnEngineRunsAndUntilItHasEnded(t *testing.T) {
+	t.Parallel()
+	config := testConfig(t)
+	e := New(config, "vc")
+	for range 2 { // again is nothing
+		if err := e.Claim(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	another := New(config, "vc")
+	refused := func(err error) bool {
+		return err != nil && strings.Contains(err.Error(), config.Dir+" is in use by another vstream")
+	}
+	if err := another.Claim(); !refused(err) {
+		t.Errorf("Claim of what another has claimed = %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- e.Run(ctx) }()
+	becomes(t, "the logs are open", func() bool { return e.Ready() == nil })
+	if err := another.Claim(); !refused(err) {
+		t.Errorf("Claim of what another uses = %v", err)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("Run = %v", err)
+	}
+	if err := another.Claim(); err != nil {
+		t.Errorf("Claim of what was left = %v", err)
+	}
+	another.unlock()
 }
 
 // A new stream must not take the place of one that JetStream does not recognize.
@@ -458,6 +496,11 @@ func TestAStreamThatCannotBeReadIsNotReplaced(t *testing.T) {
 			if err := e.Log("vc").Append(t.Context(), logtest.Events(11)); err == nil {
 				t.Error("a log that cannot be read takes events")
 			}
+			becomes(t, "it says why, and that waiting does not help", func() bool {
+				err := e.Ready()
+				return err != nil && strings.HasPrefix(err.Error(), "the log of vc is not open: the directory ") &&
+					strings.Contains(err.Error(), "which does not heal by itself; put back ")
+			})
 			for file, data := range kept { // as the message says
 				if err := os.WriteFile(file, data, 0o600); err != nil {
 					t.Error(err)

@@ -2,12 +2,16 @@ package natslog
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -23,14 +27,23 @@ const (
 // lock keeps other processes from the directory, which it makes if it is not there. When
 // one has it, its error ends with the advice.
 func lock(dir, advice string) (unlock func(), err error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the directory for logs: %w", err)
+	var failed *fs.PathError
+	err = os.MkdirAll(dir, 0o700)
+	switch {
+	case errors.As(err, &failed) && errors.Is(err, syscall.ENOTDIR):
+		return nil, fmt.Errorf("%s is a file, not a directory for logs", failed.Path)
+	case errors.As(err, &failed):
+		return nil, fmt.Errorf("the directory for logs %s cannot be made: %w", dir, failed.Err)
+	case err != nil:
+		return nil, err
 	}
 	file := flock.New(filepath.Join(dir, "vstream.lock"))
 	got, err := file.TryLock()
 	switch {
+	case errors.As(err, &failed):
+		return nil, fmt.Errorf("the directory for logs %s cannot be written: %w", dir, failed.Err)
 	case err != nil:
-		return nil, fmt.Errorf("lock the directory for logs, which must be writable: %w", err)
+		return nil, fmt.Errorf("lock the directory for logs %s: %w", dir, err)
 	case !got:
 		return nil, fmt.Errorf("the directory %s is in use by another vstream; %s", dir, advice)
 	}
@@ -122,18 +135,40 @@ func (e *Engine) failing() bool {
 // holds fails if the directory has events of a stream, though its server knows of no such
 // stream: a new one would take their place.
 func (c *Config) holds(stream string) error {
-	dir := filepath.Join(c.Dir, "jetstream", "$G", "streams", stream)
-	blocks, err := filepath.Glob(filepath.Join(dir, "msgs", "*.blk"))
-	if err != nil {
+	stored, err := c.stored()
+	if err != nil || !slices.Contains(stored, stream) {
 		return err
 	}
-	for _, block := range blocks {
-		if info, err := os.Stat(block); err != nil || info.Size() > 0 {
-			return fmt.Errorf("the directory %s holds events, but is damaged, so that they cannot be read; put back %s and %s in it from a backup, or move it away to begin anew",
-				dir, server.JetStreamMetaFile, server.JetStreamMetaFileSum)
+	return fmt.Errorf("the directory %s holds events, but is damaged, so that they cannot be read, which does not heal by itself; put back %s and %s in it from a backup, or move it away to begin anew",
+		filepath.Join(c.streams(), stream), server.JetStreamMetaFile, server.JetStreamMetaFileSum)
+}
+
+// streams is where the embedded server keeps streams, each in a directory of its name.
+func (c *Config) streams() string { return filepath.Join(c.Dir, "jetstream", "$G", "streams") }
+
+// stored returns the names of the streams whose events are in the directory, whether its
+// server can read them or not. In a cluster it knows of none.
+func (c *Config) stored() (names []string, err error) {
+	if c.Dir == "" {
+		return nil, nil
+	}
+	streams, err := os.ReadDir(c.streams())
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	for _, stream := range streams {
+		blocks, err := os.ReadDir(filepath.Join(c.streams(), stream.Name(), "msgs"))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
+		if slices.ContainsFunc(blocks, func(block os.DirEntry) bool {
+			info, err := block.Info()
+			return filepath.Ext(block.Name()) == ".blk" && (err != nil || info.Size() > 0)
+		}) {
+			names = append(names, stream.Name())
 		}
 	}
-	return nil
+	return names, nil
 }
 
 // serverLog is what the embedded server says, in our log.

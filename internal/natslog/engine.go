@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -44,6 +45,8 @@ type Engine struct {
 	config Config
 	logs   []*Log
 	leases *leases // nil in an embedded engine
+	unlock func()  // of the directory; nil while that is not ours
+	looked bool    // whether there are logs of other vCenters was looked for; only keep uses it
 }
 
 // New returns an engine for the logs of these vCenters.
@@ -68,17 +71,31 @@ func (e *Engine) Log(vcenter string) *Log {
 	panic("natslog: no such vCenter: " + vcenter)
 }
 
+// Claim makes the directory for the logs and keeps other processes from it until Run has
+// returned. Run does so itself; a start calls it that should fail before anything else has
+// begun. In a cluster there is nothing to claim.
+func (e *Engine) Claim() error {
+	if e.config.Dir == "" || e.unlock != nil {
+		return nil
+	}
+	var err error
+	e.unlock, err = lock(e.config.Dir, "stop that, or choose another directory")
+	return err
+}
+
 // Run keeps the logs until ctx is done, and returns nil then. It goes on trying whatever
 // can heal by itself; its error is of something that cannot. Once all logs have been open
 // there is no such thing: what goes wrong later is somebody's doing, who may undo it.
 func (e *Engine) Run(ctx context.Context) error {
+	if err := e.Claim(); err != nil {
+		return err
+	}
 	session := e.cluster
 	if e.config.Dir != "" {
-		unlock, err := lock(e.config.Dir, "stop that, or choose another directory")
-		if err != nil {
-			return err
-		}
-		defer unlock()
+		defer func() {
+			e.unlock()
+			e.unlock = nil
+		}()
 		session = e.embedded
 	}
 	pause := backoff.NewExponentialBackOff()
@@ -116,6 +133,19 @@ func (e *fatalError) Unwrap() error { return e.error }
 
 func fatal(err error) error { return &fatalError{err} }
 
+// A SettingError is about the value of one setting.
+type SettingError struct {
+	Setting string // its environment variable
+	Err     error
+}
+
+func (e *SettingError) Error() string { return e.Setting + ": " + e.Err.Error() }
+
+// Unwrap returns what is wrong with the value.
+func (e *SettingError) Unwrap() error { return e.Err }
+
+func of(setting string, err error) error { return &SettingError{setting, err} }
+
 // keep keeps all logs on a connection until ctx is done or the connection is of no use.
 func (e *Engine) keep(ctx context.Context, nc *nats.Conn) error {
 	if err := e.config.fits(nc); err != nil {
@@ -132,7 +162,29 @@ func (e *Engine) keep(ctx context.Context, nc *nats.Conn) error {
 	if e.leases != nil {
 		group.Go(func() error { return e.leases.keep(ctx, js, e.config.Replicas) })
 	}
+	if !e.looked {
+		group.Go(func() error {
+			e.looked = e.tellOfOthers(ctx, js)
+			return nil
+		})
+	}
 	return group.Wait()
+}
+
+// tellOfOthers warns of each log of a vCenter that the engine was not told of: the vCenter
+// may have been renamed, and then its log takes room that nobody thinks of. It reports
+// whether it could look for them.
+func (e *Engine) tellOfOthers(ctx context.Context, js jetstream.JetStream) (looked bool) {
+	streams := js.ListStreams(ctx, jetstream.WithStreamListSubject("vstream.>"))
+	for info := range streams.Info() {
+		vcenter, some := strings.CutPrefix(info.Config.Name, streamName(""))
+		if !some || info.Config.Metadata[formatKey] == "" || slices.ContainsFunc(e.logs, func(l *Log) bool { return l.name == vcenter }) {
+			continue
+		}
+		e.config.Logger.Warn("there is a log of a vCenter that is not configured here; was it renamed? see vstream log export, and vstream log delete",
+			"vcenter", vcenter, "events", info.State.Msgs, "bytes", info.State.Bytes)
+	}
+	return streams.Err() == nil
 }
 
 // fits fails when NATS does not take the largest event there will be.
@@ -219,9 +271,13 @@ func connected(ctx context.Context, nc *nats.Conn) error {
 // the time of a lease: others may have newer events by then.
 func (e *Engine) Ready() error {
 	for _, l := range e.logs {
-		if !l.opened() {
-			return fmt.Errorf("the log of %s is not open yet", l.name)
+		if l.opened() {
+			continue
 		}
+		if trouble := l.trouble.Load(); trouble != nil {
+			return fmt.Errorf("the log of %s is not open: %w", l.name, trouble.Err)
+		}
+		return fmt.Errorf("the log of %s is not open yet", l.name)
 	}
 	if e.leases == nil || len(e.logs) == 0 {
 		return nil

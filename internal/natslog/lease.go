@@ -180,13 +180,18 @@ func (l *leases) leave(ctx context.Context) {
 
 // keep takes part until ctx is done.
 func (l *leases) keep(ctx context.Context, js jetstream.JetStream, replicas int) error {
-	for {
+	for told := ""; ; {
+		began := time.Now()
 		err := l.once(ctx, js, replicas)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if js.Conn().IsConnected() { // else that is known already
+		if time.Since(began) > l.life { // it has worked meanwhile
+			told = ""
+		}
+		if text := err.Error(); text != told && js.Conn().IsConnected() { // else that is known already
 			l.logger.Warn("leases interrupted", "error", err)
+			told = text
 		}
 		select {
 		case <-ctx.Done():

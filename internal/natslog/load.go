@@ -57,7 +57,7 @@ func (l *Log) load(ctx context.Context, s *stream) error {
 	first := l.stream == nil
 	l.stream = s
 	if lost.messages > 0 && lost.through != l.lost.through {
-		l.logger.Warn("the log has lost events; they are fetched again as far as the vCenter still has them",
+		l.logger.Warn("the log has lost events; a server fetches them again as far as the vCenter still has them",
 			"messages", lost.messages, "holes", lost.holes, "since", lost.since)
 	}
 	l.lost = lost

@@ -58,10 +58,8 @@ func (c *Config) find(ctx context.Context, js jetstream.JetStream, vcenter strin
 	s.Stream, err = js.Stream(look, s.name)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
-		if c.Dir != "" {
-			if err := c.holds(s.name); err != nil {
-				return nil, err
-			}
+		if err := c.holds(s.name); err != nil {
+			return nil, err
 		}
 		s.Stream, err = c.create(ctx, js, s)
 	case err == nil:

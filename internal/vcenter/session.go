@@ -150,8 +150,13 @@ func (s *Source) tlsConfig() (*tls.Config, error) {
 	return config, nil
 }
 
-// explain adds what to do to errors that a first-time user meets.
+// explain adds what to do to errors that a first-time user meets, and removes the address,
+// which the caller gives.
 func explain(err error) error {
+	var request *url.Error
+	if errors.As(err, &request) {
+		err = request.Err
+	}
 	var (
 		unknown  x509.UnknownAuthorityError
 		hostname x509.HostnameError
