@@ -28,7 +28,7 @@ var permitted = map[string][]string{
 	"internal/metrics":  {"vstream", "github.com/prometheus/client_golang"},
 	"internal/duration": {},
 	"internal/httpapi": {
-		"vstream", "vstream/internal/duration", "vstream/internal/filter", "vstream/internal/spelling",
+		"vstream", "vstream/internal/duration", "vstream/internal/filter", "vstream/internal/index", "vstream/internal/spelling",
 		"github.com/klauspost/compress/zstd",
 	},
 	"internal/filter":      {"vstream", "vstream/internal/spelling", "cel.dev/cel-go"},
@@ -44,7 +44,7 @@ var permitted = map[string][]string{
 		"github.com/dustin/go-humanize", "github.com/nats-io/nats-server", "github.com/vmware/govmomi/vim25",
 	},
 	"cmd/vstream": {
-		"vstream", "vstream/internal/access", "vstream/internal/cloudevent", "vstream/internal/collector", "vstream/internal/httpapi",
+		"vstream", "vstream/internal/access", "vstream/internal/cloudevent", "vstream/internal/collector", "vstream/internal/duration", "vstream/internal/httpapi", "vstream/internal/index",
 		"vstream/internal/memlog", "vstream/internal/metrics", "vstream/internal/natslog", "vstream/internal/simulator", "vstream/internal/spelling", "vstream/internal/vcenter",
 		"github.com/spf13/cobra", "github.com/dustin/go-humanize", "golang.org/x/sync/errgroup",
 		"go.yaml.in/yaml/v3",

@@ -16,6 +16,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"vstream/internal/cloudevent"
+	"vstream/internal/duration"
 	"vstream/internal/spelling"
 	"vstream/internal/vcenter"
 )
@@ -30,6 +31,7 @@ type config struct {
 	nats        natsConfig
 	retention   time.Duration
 	logBytes    int64 // 0 is the default of the kind of log
+	indexed     int   // events of a vCenter
 	watchMaxAge time.Duration
 	access      accessConfig
 	port        int
@@ -86,7 +88,7 @@ func (v *vcenterConfig) settings() []setting {
 		{"VCENTER_INSECURE", "insecure", "false", "trust any certificate of the vCenter; only for tests", to(&v.insecure, parseBool)},
 		{"VCENTER_CA_FILE", "caFile", "", "PEM file of the authorities to trust instead of the system's", to(&v.caFile, anyText)},
 		{"VCENTER_THUMBPRINT", "thumbprint", "", "SHA-256 or SHA-1 thumbprint of the one certificate to trust, as AA:BB:…", to(&v.thumbprint, parseThumbprint)},
-		{"VCENTER_STREAM_BEGIN", "begin", "5m", "how far back to begin at the first start, by the vCenter's clock", to(&v.begin, parseDuration)},
+		{"VCENTER_STREAM_BEGIN", "begin", "5m", "how far back to begin at the first start, by the vCenter's clock", to(&v.begin, duration.Parse)},
 		{"CLOUDEVENT_TYPE_PREFIX", "typePrefix", cloudevent.DefaultTypePrefix, "what the type of every event begins with", to(&v.typePrefix, parsePrefix)},
 	}
 }
@@ -99,10 +101,11 @@ func (c *config) settings() []setting {
 		{"NATS_CREDENTIALS_FILE", "log.natsCredentialsFile", "", "file with the credentials for NATS", to(&c.nats.credentials, anyText)},
 		{"NATS_CA_FILE", "log.natsCAFile", "", "PEM file of the authorities to trust for NATS instead of the system's", to(&c.nats.caFile, anyText)},
 		{"LOG_REPLICAS", "log.replicas", "", "copies of each log in the NATS cluster, 1 to 5; three by default, if it has as many servers", to(&c.nats.replicas, parseReplicas)},
-		{"LOG_RETENTION", "log.retention", "7d", "how long an event is kept, in LOG_DIR or NATS; 0 for ever", to(&c.retention, parseDuration)},
+		{"LOG_RETENTION", "log.retention", "7d", "how long an event is kept, in LOG_DIR or NATS; 0 for ever", to(&c.retention, duration.Parse)},
 		{"LOG_MAX_BYTES", "log.maxBytes", "", "how much the events of a vCenter may take: in memory, by default 256MiB; in LOG_DIR or NATS, by default 2GiB", to(&c.logBytes, parseSize)},
 		{"LOG_MAX_SEGMENT_SIZE", "log.segmentSize", "1000", "half of how many events of a vCenter are in memory; without LOG_DIR and NATS_URL, that is the log", to(&c.segment, parseCount)},
 		{"LOG_MAX_RECORD_SIZE_BYTES", "log.maxRecordSizeBytes", "524288", "largest event; a larger one loses its details and is marked truncated", to(&c.recordBytes, parseSize)},
+		{"INDEX_MAX_EVENTS", "log.indexMaxEvents", "2000000", "how many events of a vCenter, the newest, are indexed in memory, some 45 bytes each: counts, and the search for rare events, go back so far", to(&c.indexed, parseCount)},
 		{"WATCH_MAX_AGE", "watchMaxAge", "30m", "how long a watch lives before its client has to come again", to(&c.watchMaxAge, parseAge)},
 	}, c.access.settings(), []setting{
 		{"PORT", "port", "8080", "TCP port to serve on", to(&c.port, parsePort)},
@@ -264,7 +267,7 @@ func strangers(environ []string) []string {
 	for _, s := range slices.Concat(new(vcenterConfig).settings(), new(config).settings()) {
 		known = append(known, s.env)
 	}
-	ours := regexp.MustCompile(`^(VCENTER|LOG|WATCH|VSTREAM|NATS|TLS|AUTH|OIDC|CORS|REQUEST)_`)
+	ours := regexp.MustCompile(`^(VCENTER|INDEX|LOG|WATCH|VSTREAM|NATS|TLS|AUTH|OIDC|CORS|REQUEST)_`)
 	service := regexp.MustCompile(`_SERVICE_(HOST|PORT)|_PORT_\d+_(TCP|UDP|SCTP)|_PORT=(tcp|udp|sctp)://`)
 	var found []string
 	for _, entry := range environ {
@@ -377,44 +380,10 @@ func parseSize(s string) (int64, error) {
 	return int64(n), nil
 }
 
-// parseDuration reads a length of time as Go writes it, and days before it: 5m, 1d12h.
-func parseDuration(s string) (time.Duration, error) {
-	rest, days := s, time.Duration(0)
-	if m := regexp.MustCompile(`^(\d{1,5})d`).FindStringSubmatch(s); m != nil {
-		n, _ := strconv.Atoi(m[1])
-		days = time.Duration(n) * 24 * time.Hour
-		if rest = s[len(m[0]):]; rest == "" {
-			rest = "0s"
-		}
-	}
-	d, err := time.ParseDuration(rest)
-	d += days
-	switch {
-	case negative(s) || err == nil && d < 0:
-		return 0, fmt.Errorf("%q is negative; a length of time is written 5m or 1h30m", s)
-	case err == nil:
-		return d, nil
-	case regexp.MustCompile(`^[+-]?([0-9.]+(ns|us|µs|ms|s|m|h))+$`).MatchString(s):
-		return 0, fmt.Errorf("%q is too long; the longest are some 290 years", s)
-	default:
-		return 0, fmt.Errorf("%q is not a length of time; write for example 5m, 1h30m or 7d", s)
-	}
-}
-
-// negative reports whether a text is a length of time with a minus before it.
-func negative(s string) bool {
-	rest, minus := strings.CutPrefix(s, "-")
-	if !minus {
-		return false
-	}
-	_, err := parseDuration(rest)
-	return err == nil
-}
-
 // parseAge reads how long a watch lives. Below a second, clients would do little but come
 // again.
 func parseAge(s string) (time.Duration, error) {
-	d, err := parseDuration(s)
+	d, err := duration.Parse(s)
 	if err == nil && d < time.Second {
 		return 0, fmt.Errorf("%q is too short; it must be at least 1s", s)
 	}

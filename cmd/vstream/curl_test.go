@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"vstream"
 	"vstream/internal/cloudevent"
 	"vstream/internal/httpapi"
+	"vstream/internal/index"
 	"vstream/internal/memlog"
 )
 
@@ -28,6 +30,12 @@ var rewrite = flag.Bool("rewrite", false, "write into the documents what their c
 func documentedServers(t *testing.T) map[string]string {
 	t.Helper()
 	began := time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)
+	ctx, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	t.Cleanup(func() {
+		stop()
+		running.Wait()
+	})
 	var all []httpapi.VCenter
 	for _, name := range []string{"vc1", "vc2"} {
 		text, err := os.ReadFile("testdata/documented/" + name + ".ndjson")
@@ -47,7 +55,14 @@ func documentedServers(t *testing.T) map[string]string {
 			t.Fatal(err)
 		}
 		last := events[len(events)-1].Time
-		all = append(all, httpapi.VCenter{Name: name, Log: log, Status: func() vstream.Status {
+		indexed := &index.Index{Log: log, MaxRows: 100, Logger: slog.New(slog.DiscardHandler)}
+		running.Go(func() { _ = indexed.Run(ctx) })
+		for indexed.Coverage().Building {
+			time.Sleep(time.Millisecond)
+		}
+		all = append(all, httpapi.VCenter{Name: name, Log: log, Index: indexed, Types: func() []vstream.EventType {
+			return []vstream.EventType{{Name: "VmPoweredOnEvent", Class: "event", Description: "VM powered on", Category: "info"}}
+		}, Status: func() vstream.Status {
 			return vstream.Status{
 				Name: name, URL: "https://" + name + ".example.com/sdk", State: vstream.Collecting, Since: began,
 				SourceStatus: vstream.SourceStatus{Product: "VMware vCenter Server 8.0.3 build-24022515", APIVersion: "8.0.3.0",
@@ -63,12 +78,8 @@ func documentedServers(t *testing.T) map[string]string {
 			t.Fatal(err)
 		}
 		s := &httpapi.Server{Listener: listener, VCenters: vcenters, WatchMaxAge: time.Hour, Logger: slog.New(slog.DiscardHandler)}
-		ctx, stop := context.WithCancel(context.Background())
-		done := make(chan error, 1)
-		go func() { done <- s.Run(ctx) }()
-		t.Cleanup(func() {
-			stop()
-			if err := <-done; err != nil {
+		running.Go(func() {
+			if err := s.Run(ctx); err != nil {
 				t.Error(err)
 			}
 		})

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vstream"
+	"vstream/internal/duration"
 	"vstream/internal/natslog"
 )
 
@@ -100,7 +101,7 @@ func (x *export) check(since bool) error {
 	case x.from.given:
 		x.start = vstream.At(x.from.Offset)
 	case since:
-		d, err := parseDuration(x.since)
+		d, err := duration.Parse(x.since)
 		if err != nil {
 			return fmt.Errorf("--since: %w", err)
 		}

@@ -14,7 +14,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -254,23 +253,5 @@ func TestVariablesThatAreNoSettingsAreNoticedButNotThoseOfServices(t *testing.T)
 func TestASecretThatMayNotBeReadIsNotCalledAbsent(t *testing.T) {
 	if got := secretAdvice(fmt.Errorf("read: %w", fs.ErrPermission)); !strings.Contains(got, "readable by the user") {
 		t.Errorf("advice is %q", got)
-	}
-}
-
-func TestALengthOfTimeMayBeginWithDays(t *testing.T) {
-	for text, want := range map[string]time.Duration{"7d": 7 * 24 * time.Hour, "1d12h": 36 * time.Hour, "0": 0, "90m": 90 * time.Minute} {
-		if got, err := parseDuration(text); err != nil || got != want {
-			t.Errorf("%q is read as %v, %v", text, got, err)
-		}
-	}
-	for _, text := range []string{"-5d", "-1d12h", "-90m"} {
-		if _, err := parseDuration(text); err == nil || !strings.Contains(err.Error(), "is negative") {
-			t.Errorf("%q: %v", text, err)
-		}
-	}
-	for _, text := range []string{"--5m", "-d", "d", "1d1d", "-1d", "1.5d", "100000000d", "99999d9999999h", "7 d", ""} {
-		if got, err := parseDuration(text); err == nil {
-			t.Errorf("%q is read as %v", text, got)
-		}
 	}
 }

@@ -24,6 +24,7 @@ import (
 	"vstream/internal/access"
 	"vstream/internal/collector"
 	"vstream/internal/httpapi"
+	"vstream/internal/index"
 	"vstream/internal/memlog"
 	"vstream/internal/metrics"
 	"vstream/internal/natslog"
@@ -271,7 +272,9 @@ func (c *config) serve(ctx context.Context, engine *natslog.Engine, readings []r
 				return s
 			}
 		}
-		api.VCenters = append(api.VCenters, httpapi.VCenter{Name: r.name, Log: r.log, Status: status})
+		indexed := &index.Index{Log: r.log, MaxRows: c.indexed, Logger: r.logger}
+		group.Go(func() error { return indexed.Run(ctx) })
+		api.VCenters = append(api.VCenters, httpapi.VCenter{Name: r.name, Log: r.log, Status: status, Index: indexed, Types: r.source.Catalogue})
 		statuses = append(statuses, status)
 		r.logger.Info("collecting", "url", r.url.String())
 		group.Go(func() error {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"vstream"
+	"vstream/internal/filter"
 )
 
 // A feed reads the logs of vCenters as one: each in its own order, and together by time as
@@ -23,6 +24,9 @@ type source struct {
 	reader  vstream.Reader
 	events  []vstream.Event // read, and not passed yet
 	done    vstream.Offset  // of the event passed last; -1 when a cursor is not to name it
+	highest vstream.Offset  // of the events passed
+	barren  int             // events passed since one was wanted, by a leap's count
+	wanted  int             // that count
 	over    bool            // the next event comes after the feed's end
 	beyond  vstream.Offset  // of that event
 }
@@ -90,7 +94,43 @@ func (s *source) end(until time.Time) {
 // pass moves past the next event of a source.
 func (s *source) pass() {
 	s.done = s.events[0].Offset
+	s.highest = max(s.highest, s.done)
+	s.barren++
 	s.events = s.events[1:]
+}
+
+// leapAfter is how many events in a row nobody wants before it is worth asking the index
+// where the next one is.
+const leapAfter = 2000
+
+// leap moves past events that f does not pass, where there are many and the index knows it.
+// Wanted is how many events have been wanted so far.
+func (s *source) leap(ctx context.Context, f *filter.Filter, wanted int) error {
+	if wanted != s.wanted {
+		s.wanted, s.barren = wanted, 0
+	}
+	if s.barren < leapAfter || len(s.events) > 0 || s.over {
+		return nil
+	}
+	s.barren = 0
+	covered := s.vcenter.Index.Coverage()
+	if covered.Building || covered.Rows == 0 || covered.From > s.done || covered.Through <= s.highest {
+		return nil
+	}
+	var to vstream.Position = vstream.After(covered.Through)
+	at := covered.Through
+	if next := s.vcenter.Index.After(f, s.done, 1); len(next) > 0 {
+		if next[0] <= s.highest { // it came late: that offset is no place ahead
+			return nil
+		}
+		to, at = vstream.At(next[0]), s.done
+	}
+	r, err := s.vcenter.Log.Open(ctx, to)
+	if err != nil {
+		return &sourceError{s.vcenter.Name, err}
+	}
+	s.reader, s.done, s.highest = r, at, max(s.highest, at)
+	return nil
 }
 
 // upcoming returns the offset of the event that comes next, or at the tail one that is

@@ -130,6 +130,9 @@ func (q *query) forward(ctx, patience context.Context) (*page, error) {
 		if len(p.items) == q.limit || p.bytes >= pageBytes || !q.filter.All() && time.Now().After(scanUntil) {
 			break
 		}
+		if err := s.leap(ctx, q.filter, len(p.items)); err != nil {
+			return nil, err
+		}
 	}
 	p.next = f.cursor()
 	more := false
@@ -258,6 +261,57 @@ func (q *query) readPart(ctx context.Context, v *VCenter, scanUntil time.Time) (
 		if chunk.full || len(p.events) >= q.limit || bytes >= pageBytes || time.Now().After(scanUntil) {
 			return p, nil
 		}
+		if n == maxScanChunk {
+			found, err := q.lookUp(ctx, v, p, scanUntil)
+			if found || err != nil {
+				return p, err
+			}
+			end = p.first
+		}
+	}
+}
+
+// lookUp goes on reading a part backwards, by the index, which knows where there are events
+// that may pass. It reports whether that is all of the part; it is not where the index does
+// not know so old events.
+func (q *query) lookUp(ctx context.Context, v *VCenter, p *part, scanUntil time.Time) (whole bool, err error) {
+	covered := v.Index.Coverage()
+	if covered.Building || covered.Rows == 0 || covered.Through < p.first {
+		return false, nil
+	}
+	for bytes := 0; ; {
+		n := q.limit - len(p.events)
+		if q.filter.NeedsMessage() { // most of what the index finds may not pass
+			n = scanChunk
+		}
+		offsets := v.Index.Before(q.filter, p.first, n)
+		for _, offset := range slices.Backward(offsets) {
+			e, err := v.Log.Get(ctx, offset)
+			var notFound *vstream.NotFoundError
+			var expired *vstream.ExpiredError
+			if errors.As(err, &notFound) || errors.As(err, &expired) {
+				continue // dropped meanwhile
+			}
+			if err != nil {
+				return false, err
+			}
+			p.first = offset
+			wanted, err := q.filter.Match(v.Name, &e)
+			if err != nil {
+				return false, err
+			}
+			if wanted {
+				p.events = slices.Insert(p.events, 0, e)
+				bytes += len(e.JSON)
+			}
+			if len(p.events) >= q.limit || bytes >= pageBytes || time.Now().After(scanUntil) {
+				return true, nil
+			}
+		}
+		if len(offsets) < n {
+			p.first, p.whole = covered.From, covered.Whole
+			return covered.Whole, nil
+		}
 	}
 }
 
@@ -289,6 +343,8 @@ type scanned struct {
 	events      int             // that were looked at
 	first, last vstream.Offset  // of them; first is that of the oldest matching when full
 	highest     vstream.Offset  // of them
+	oldest      time.Time       // the first one's
+	newest      time.Time       // the latest of them
 	full        bool            // there were more matching than a page needs
 }
 
@@ -307,12 +363,15 @@ func (q *query) readChunk(ctx context.Context, v *VCenter, at vstream.Position, 
 		}
 		events = events[:min(len(events), n-c.events)]
 		if c.events == 0 {
-			c.first = events[0].Offset
+			c.first, c.oldest = events[0].Offset, events[0].Time
 		}
 		c.last = events[len(events)-1].Offset
 		c.events += len(events)
 		for i := range events {
 			c.highest = max(c.highest, events[i].Offset)
+			if events[i].Time.After(c.newest) {
+				c.newest = events[i].Time
+			}
 			wanted, err := q.filter.Match(v.Name, &events[i])
 			if err != nil {
 				return c, err

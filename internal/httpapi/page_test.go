@@ -27,9 +27,7 @@ import (
 func vcentersOf(logs ...vstream.Log) []VCenter {
 	var all []VCenter
 	for i, log := range logs {
-		all = append(all, VCenter{Name: fmt.Sprintf("vc%d", i+1), Log: log, Status: func() vstream.Status {
-			return vstream.Status{State: vstream.Collecting}
-		}})
+		all = append(all, vcenter(fmt.Sprintf("vc%d", i+1), log, vstream.Status{State: vstream.Collecting}))
 	}
 	return all
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"vstream"
+	"vstream/internal/index"
 )
 
 const (
@@ -33,6 +34,8 @@ type VCenter struct {
 	Name   string // lower-case letters, digits and dashes; no two have the same
 	Log    vstream.Log
 	Status func() vstream.Status
+	Index  *index.Index               // of Log; it runs elsewhere
+	Types  func() []vstream.EventType // what the vCenter says of its types of events
 }
 
 // Server serves the logs of VCenters on Listener. Its fields are set before Run and not
@@ -97,10 +100,13 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) handler(stopping context.Context) http.Handler {
 	mux := http.NewServeMux()
 	for path, get := range map[string]func(http.ResponseWriter, *http.Request) error{
-		base + "/vcenters": s.getVCenters,
-		"/healthz":         s.healthy,
-		"/readyz":          s.ready,
-		"/{$}":             s.welcome,
+		base + "/vcenters":  s.getVCenters,
+		base + "/types":     s.getTypes,
+		base + "/histogram": s.getHistogram,
+		base + "/facets":    s.getFacets,
+		"/healthz":          s.healthy,
+		"/readyz":           s.ready,
+		"/{$}":              s.welcome,
 	} {
 		mux.Handle(path, s.resource(stopping, get))
 	}

@@ -21,6 +21,7 @@ import (
 	"go.uber.org/goleak"
 
 	"vstream"
+	"vstream/internal/index"
 	"vstream/internal/memlog"
 )
 
@@ -28,7 +29,17 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // only makes log that of the only vCenter, of which nothing is known.
 func only(log vstream.Log) []VCenter {
-	return []VCenter{{Name: "vc1", Log: log, Status: func() vstream.Status { return vstream.Status{} }}}
+	return []VCenter{vcenter("vc1", log, vstream.Status{})}
+}
+
+// vcenter is one whose index nobody runs, so that it knows nothing.
+func vcenter(name string, log vstream.Log, status vstream.Status) VCenter {
+	return VCenter{
+		Name: name, Log: log,
+		Status: func() vstream.Status { return status },
+		Index:  &index.Index{Log: log, MaxRows: 1 << 20, Logger: slog.New(slog.DiscardHandler)},
+		Types:  func() []vstream.EventType { return nil },
+	}
 }
 
 // serve runs a server over log until the test ends and returns its base URL.

@@ -54,7 +54,7 @@ func TestEachVCenterIsReadByItsName(t *testing.T) {
 	first, second := memlog.New(10, 1<<30), memlog.New(2, 1<<30)
 	appendTo(t, first, 44)
 	appendTo(t, second, 7, 8, 9)
-	base := serveAll(t, append(only(first), VCenter{Name: "vc2", Log: second, Status: func() vstream.Status { return vstream.Status{} }}))
+	base := serveAll(t, append(only(first), vcenter("vc2", second, vstream.Status{})))
 	for path, want := range map[string]string{
 		"/vcenters/vc1/range":                      `{"earliest":44,"latest":44}`,
 		"/vcenters/vc2/range":                      `{"earliest":8,"latest":9}`,
@@ -72,7 +72,7 @@ func TestEachVCenterIsReadByItsName(t *testing.T) {
 }
 
 func TestAPathThatNamesNoVCenterIsAmbiguousWhenThereAreSeveral(t *testing.T) {
-	second := VCenter{Name: "vc2", Log: memlog.New(10, 1<<30), Status: func() vstream.Status { return vstream.Status{} }}
+	second := vcenter("vc2", memlog.New(10, 1<<30), vstream.Status{})
 	base := serveAll(t, append(only(memlog.New(10, 1<<30)), second))
 	for _, path := range []string{"/range", "/events/44", "/events?offset=44", "/events?watch=true&offset=44", "/events?cursor=44", "/events?before=44"} {
 		res := get(t, base+"/api/v1"+path)

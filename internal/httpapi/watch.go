@@ -139,7 +139,7 @@ func (w *watch) run(ctx context.Context) error {
 			w.bookmark(reasonIdle)
 			w.out.flush()
 		}
-		if err := w.send(s, events); err != nil {
+		if err := w.send(ctx, s, events); err != nil {
 			return err
 		}
 		if len(events) == 0 {
@@ -170,7 +170,7 @@ func (w *watch) run(ctx context.Context) error {
 }
 
 // send writes the events that the filter passes.
-func (w *watch) send(s *source, events []vstream.Event) error {
+func (w *watch) send(ctx context.Context, s *source, events []vstream.Event) error {
 	for i := range events {
 		e := &events[i]
 		wanted, err := w.filter.Match(s.vcenter.Name, e)
@@ -186,10 +186,13 @@ func (w *watch) send(s *source, events []vstream.Event) error {
 			return errLimit
 		}
 	}
-	if len(events) > 0 && w.bookmarks {
+	if len(events) == 0 {
+		return nil
+	}
+	if w.bookmarks {
 		w.touch()
 	}
-	return nil
+	return s.leap(ctx, w.filter, w.sent)
 }
 
 // touch takes note that something was sent, if something was.

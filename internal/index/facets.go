@@ -109,6 +109,14 @@ func (a *Facets) Add(b *Facets) {
 	}
 }
 
+// Events returns how many events were counted.
+func (a *Facets) Events() (sum int64) {
+	for _, n := range a.kinds {
+		sum += n
+	}
+	return sum
+}
+
 // Top returns the n values of one of FacetFields that most events have, and how many other
 // values there are. Events without the field are not counted. Of more than 100,000 different
 // values, only as many are known.

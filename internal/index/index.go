@@ -61,6 +61,22 @@ func (x *Index) Run(ctx context.Context) error {
 	return nil
 }
 
+// Of returns an index of just these events, which are in log order. It is complete, and
+// never changes; Run and Coverage are not for it.
+func Of(events []vstream.Event) *Index {
+	x := &Index{MaxRows: max(1, len(events)), values: newValues()}
+	if len(events) > 0 {
+		x.begin(&events[0], true)
+		x.add(events)
+	}
+	s := &state{sealed: x.sealed}
+	if x.tail != nil {
+		s.tail = x.tail.view()
+	}
+	x.state.Store(s)
+	return x
+}
+
 // errCut says that the log has lost its end.
 var errCut = errors.New("the log ends before the index")
 

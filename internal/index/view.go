@@ -138,6 +138,9 @@ func (v view) part(i int) part {
 // view returns the rows of the events that the log holds now.
 func (x *Index) view() view {
 	s := x.now()
+	if x.Log == nil { // of events, once and for all
+		return view{state: s, lo: s.first, hi: s.rows()}
+	}
 	held, ok := x.Log.Range() // after the state, which can have nothing that the log has yet to get
 	if !ok {
 		return view{state: s}
