@@ -31,7 +31,7 @@ var chaos = flag.Duration("chaos", 0, "how long TestNothingIsLostOrDoubledInAClu
 
 // TestNothingIsLostOrDoubledInAClusterInTrouble runs three replicas on three NATS servers,
 // all of them processes, and under load kills them, stops them and cuts them off, in random
-// order. Watchers go on reading, at any replica, each at the offset after the last event
+// order. Watchers go on reading, at any replica, each with the cursor of the last event
 // that it has got. It tells how long events were delayed by each kind of trouble.
 func TestNothingIsLostOrDoubledInAClusterInTrouble(t *testing.T) {
 	if testing.Short() && *chaos == 0 {
@@ -480,7 +480,7 @@ func (f *follower) watch(ctx context.Context, base string) {
 	f.mu.Lock()
 	next := f.next
 	f.mu.Unlock()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/vcenters/vc/events?watch=true&offset="+strconv.Itoa(next), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/vcenters/vc/events?watch=true&cursor=vc."+strconv.Itoa(next-1), nil)
 	if err != nil {
 		return
 	}

@@ -15,7 +15,7 @@ import (
 
 // TestNothingIsLostOrDoubledHoweverOftenItIsKilled kills serve at random moments, also
 // while it starts, with its log in a directory. Meanwhile a vCenter goes on telling events
-// and watchers go on reading, each at the offset after the last event it has got.
+// and watchers go on reading, each with the cursor of the last event it has got.
 func TestNothingIsLostOrDoubledHoweverOftenItIsKilled(t *testing.T) {
 	rounds := 50
 	if testing.Short() {
