@@ -49,3 +49,12 @@ func (e *UnavailableError) Error() string {
 
 // Unwrap returns the reason.
 func (e *UnavailableError) Unwrap() error { return e.Err }
+
+// DamageError says that the store of a log is damaged in a way that does not heal by itself:
+// somebody has to do something, and trying again does not help until then.
+type DamageError struct{ Err error }
+
+func (e *DamageError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what is damaged, and what to do.
+func (e *DamageError) Unwrap() error { return e.Err }

@@ -55,6 +55,7 @@ func problemOf(err error, r *http.Request) *problem {
 		expired     *vstream.ExpiredError
 		notFound    *vstream.NotFoundError
 		unavailable *vstream.UnavailableError
+		damaged     *vstream.DamageError
 		ahead       *aheadError
 		invalid     *filter.Error
 		costly      *filter.CostError
@@ -93,6 +94,9 @@ func problemOf(err error, r *http.Request) *problem {
 		if held := notFound.Range; held != nil {
 			p.Earliest, p.Latest = &held.Earliest, &held.Latest
 		}
+	case errors.As(err, &damaged):
+		return &problem{Status: http.StatusServiceUnavailable, Slug: "log-unavailable", Title: "The log cannot be read",
+			Detail: "the store of the log is damaged, and does not heal by itself; what the server says about itself tells what to do", VCenter: vcenter, cause: err}
 	case errors.As(err, &unavailable):
 		return &problem{Status: http.StatusServiceUnavailable, Slug: "log-unavailable", Title: "The log cannot be read now",
 			Detail: "the log is not open yet, or its store cannot be reached; try again in a moment", cause: err}

@@ -17,20 +17,28 @@ import (
 type closedLog struct {
 	vstream.Log
 	closed atomic.Bool
+	err    error // of a closed log; nil is errClosed
+}
+
+func (l *closedLog) reason() error {
+	if l.err != nil {
+		return l.err
+	}
+	return errClosed
 }
 
 var errClosed = &vstream.UnavailableError{Err: errors.New("no secret of ours")}
 
 func (l *closedLog) Get(ctx context.Context, o vstream.Offset) (vstream.Event, error) {
 	if l.closed.Load() {
-		return vstream.Event{}, errClosed
+		return vstream.Event{}, l.reason()
 	}
 	return l.Log.Get(ctx, o)
 }
 
 func (l *closedLog) Open(ctx context.Context, p vstream.Position) (vstream.Reader, error) {
 	if l.closed.Load() {
-		return nil, errClosed
+		return nil, l.reason()
 	}
 	r, err := l.Log.Open(ctx, p)
 	return closedReader{r, l}, err
@@ -43,7 +51,7 @@ type closedReader struct {
 
 func (r closedReader) Next(ctx context.Context) ([]vstream.Event, error) {
 	if r.log.closed.Load() {
-		return nil, errClosed
+		return nil, r.log.reason()
 	}
 	return r.Reader.Next(ctx)
 }
@@ -89,5 +97,14 @@ func TestWhatTheLogHoldsIsInTheHeadersOfWhatIsReadFromIt(t *testing.T) {
 		if res.Header.Get("Stream-Earliest") != "44" || res.Header.Get("Stream-Latest") != "46" {
 			t.Errorf("%s has the headers %v", path, res.Header)
 		}
+	}
+}
+
+func TestALogThatDoesNotHealIsNotToBeTriedAgainInAMoment(t *testing.T) {
+	log := &closedLog{Log: memlog.New(10, 1<<30), err: &vstream.UnavailableError{Err: &vstream.DamageError{Err: errors.New("no secret of ours")}}}
+	log.closed.Store(true)
+	res := get(t, serveAll(t, only(log))+"/api/v1/range")
+	if text := body(t, res); res.StatusCode != http.StatusServiceUnavailable || !strings.Contains(text, "does not heal by itself") || strings.Contains(text, "secret") {
+		t.Errorf("%s %s", res.Status, text)
 	}
 }

@@ -499,7 +499,7 @@ func TestAStreamThatCannotBeReadIsNotReplaced(t *testing.T) {
 			becomes(t, "it says why, and that waiting does not help", func() bool {
 				err := e.Ready()
 				return err != nil && strings.HasPrefix(err.Error(), "the log of vc is not open: the directory ") &&
-					strings.Contains(err.Error(), "which does not heal by itself; put back ")
+					errors.As(err, new(*vstream.DamageError)) && strings.Contains(err.Error(), "which does not heal by itself; put back ")
 			})
 			for file, data := range kept { // as the message says
 				if err := os.WriteFile(file, data, 0o600); err != nil {

@@ -17,6 +17,8 @@ import (
 	"github.com/gofrs/flock"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+
+	"vstream"
 )
 
 const (
@@ -139,8 +141,8 @@ func (c *Config) holds(stream string) error {
 	if err != nil || !slices.Contains(stored, stream) {
 		return err
 	}
-	return fmt.Errorf("the directory %s holds events, but is damaged, so that they cannot be read, which does not heal by itself; put back %s and %s in it from a backup, or move it away to begin anew",
-		filepath.Join(c.streams(), stream), server.JetStreamMetaFile, server.JetStreamMetaFileSum)
+	return &vstream.DamageError{Err: fmt.Errorf("the directory %s holds events, but is damaged, so that they cannot be read, which does not heal by itself; put back %s and %s in it from a backup, or move it away to begin anew",
+		filepath.Join(c.streams(), stream), server.JetStreamMetaFile, server.JetStreamMetaFileSum)}
 }
 
 // streams is where the embedded server keeps streams, each in a directory of its name.

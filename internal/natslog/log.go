@@ -66,6 +66,9 @@ func (l *Log) disagree() {
 func (l *Log) unavailable(err error) error {
 	if err == nil {
 		err = errors.New("it is not open yet")
+		if trouble := l.trouble.Load(); trouble != nil {
+			err = trouble.Err
+		}
 	}
 	return &vstream.UnavailableError{Err: lost(err)}
 }
