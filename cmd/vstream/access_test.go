@@ -154,3 +154,22 @@ func certificates(ts *testscript.TestScript, _ bool, _ []string) {
 		write(pair.key, "PRIVATE KEY", der)
 	}
 }
+
+func TestWatchesAreLimitedAsConfigured(t *testing.T) {
+	env := environment(t, start(t, nil, "simulate", "--listen", "127.0.0.1:0", "--seed", "1"))
+	for setting, want := range map[string]string{"WATCH_MAX=2": "200 200 429", "WATCH_MAX_PER_CLIENT=1": "200 429 429", "WATCH_MAX=0": "200 200 200"} {
+		base := api(start(t, append(env, setting), "serve"))
+		var got []string
+		for range 3 {
+			res, err := http.Get(base + "/events?watch=true") //nolint:noctx // ends with the server
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { res.Body.Close() })
+			got = append(got, res.Status[:3])
+		}
+		if text := strings.Join(got, " "); text != want {
+			t.Errorf("with %s three watches are answered %s, want %s", setting, text, want)
+		}
+	}
+}
