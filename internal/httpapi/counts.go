@@ -138,8 +138,8 @@ func (c counting) of(ctx context.Context, vcenters []VCenter) ([]counted, error)
 		}
 		covered := v.Index.Coverage()
 		part := counted{v, v.Index, c.filter, covered.Whole, covered.Since}
-		if covered.Building {
-			part.since = time.Time{}
+		if covered.Building { // the newest are missing
+			part.whole, part.since = false, time.Time{}
 		}
 		if c.filter.NeedsMessage() {
 			events, from, whole, err := c.scan(ctx, v, deadline)

@@ -175,3 +175,44 @@ func TestCountsSayFromWhenOnTheyAreComplete(t *testing.T) {
 		}
 	}
 }
+
+// halfRead is a log of which only the first events can be read now.
+type halfRead struct{ vstream.Log }
+
+func (l halfRead) Open(ctx context.Context, p vstream.Position) (vstream.Reader, error) {
+	r, err := l.Log.Open(ctx, p)
+	return &halfReader{Reader: r}, err
+}
+
+type halfReader struct {
+	vstream.Reader
+	read bool
+}
+
+func (r *halfReader) Next(ctx context.Context) ([]vstream.Event, error) {
+	if r.read {
+		return nil, errClosed
+	}
+	r.read = true
+	return r.Reader.Next(ctx)
+}
+
+func TestCountsAreNotCompleteWhileTheIndexIsBuilt(t *testing.T) {
+	log := memlog.New(10_000, 1<<30)
+	for o := vstream.Offset(1); o <= 1000; o++ {
+		_ = log.Append(t.Context(), []vstream.Event{event("vc1", o, "A")})
+	}
+	all := vcentersOf(log)
+	all[0].Index.Log = halfRead{log}
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer stop()
+	running.Go(func() { _ = all[0].Index.Run(ctx) })
+	for all[0].Index.Coverage().Rows == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if got := body(t, get(t, serveAll(t, all)+"/api/v1/facets?since=1700000001")); !strings.HasPrefix(got, `{"complete":false,"completeSince":null,`) {
+		t.Errorf("%.100s", got)
+	}
+}

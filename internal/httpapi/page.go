@@ -208,12 +208,16 @@ func (q *query) backward(ctx context.Context) (*page, error) {
 type part struct {
 	vcenter     *VCenter
 	events      []vstream.Event // that the filter passes, in log order
+	bytes       int             // of their JSON
 	first, last vstream.Offset  // of those looked at, the filter's passing or not; -1 if there was none
 	whole       bool            // there is nothing before first
 	end         vstream.Offset  // that it was read backwards from
 	begin       vstream.Offset  // of the events taken out of the part, the first one
 	cut         bool            // there is a begin
 }
+
+// enough reports whether the part fills a page.
+func (p *part) enough(q *query) bool { return len(p.events) >= q.limit || p.bytes >= pageBytes }
 
 // readPart reads backwards until there is enough for a page.
 func (q *query) readPart(ctx context.Context, v *VCenter, scanUntil time.Time) (*part, error) {
@@ -232,7 +236,7 @@ func (q *query) readPart(ctx context.Context, v *VCenter, scanUntil time.Time) (
 	if !q.filter.All() {
 		n = max(n, scanChunk)
 	}
-	for bytes := 0; ; n = min(2*n, maxScanChunk) {
+	for ; ; n = min(2*n, maxScanChunk) {
 		var at vstream.Position = vstream.Newest(n)
 		if end >= 0 {
 			at = vstream.Before{Offset: end, N: n}
@@ -257,62 +261,73 @@ func (q *query) readPart(ctx context.Context, v *VCenter, scanUntil time.Time) (
 			}
 		}
 		p.events = slices.Concat(chunk.matching, p.events)
-		bytes += chunk.bytes
-		if chunk.full || len(p.events) >= q.limit || bytes >= pageBytes || time.Now().After(scanUntil) {
+		p.bytes += chunk.bytes
+		if chunk.full || p.enough(q) || time.Now().After(scanUntil) {
 			return p, nil
 		}
-		if n == maxScanChunk {
-			found, err := q.lookUp(ctx, v, p, scanUntil)
-			if found || err != nil {
-				return p, err
+		if n < maxScanChunk {
+			continue
+		}
+		for { // where few events may pass, the index knows them
+			looked, err := q.lookUp(ctx, v, p)
+			if err != nil {
+				return nil, err
 			}
-			end = p.first
+			if p.whole || p.enough(q) || looked && time.Now().After(scanUntil) {
+				return p, nil
+			}
+			if end = p.first; !looked {
+				break
+			}
 		}
 	}
 }
 
-// lookUp goes on reading a part backwards, by the index, which knows where there are events
-// that may pass. It reports whether that is all of the part; it is not where the index does
-// not know so old events.
-func (q *query) lookUp(ctx context.Context, v *VCenter, p *part, scanUntil time.Time) (whole bool, err error) {
+// lookUp reads further back what the index says may pass, if that is so little that it is
+// better than to read all.
+func (q *query) lookUp(ctx context.Context, v *VCenter, p *part) (looked bool, err error) {
 	covered := v.Index.Coverage()
 	if covered.Building || covered.Rows == 0 || covered.Through < p.first {
 		return false, nil
 	}
-	for bytes := 0; ; {
-		n := q.limit - len(p.events)
-		if q.filter.NeedsMessage() { // most of what the index finds may not pass
-			n = scanChunk
+	n := min(q.limit-len(p.events), scanChunk)
+	if q.filter.NeedsMessage() { // much of it may not pass after all
+		n = scanChunk
+	}
+	offsets := v.Index.Before(q.filter, p.first, n)
+	if len(offsets) == n && p.first-offsets[0] < vstream.Offset(16*n) {
+		return false, nil
+	}
+	for _, offset := range slices.Backward(offsets) {
+		e, err := v.Log.Get(ctx, offset)
+		var notFound *vstream.NotFoundError
+		var expired *vstream.ExpiredError
+		if errors.As(err, &notFound) || errors.As(err, &expired) {
+			continue // dropped meanwhile
 		}
-		offsets := v.Index.Before(q.filter, p.first, n)
-		for _, offset := range slices.Backward(offsets) {
-			e, err := v.Log.Get(ctx, offset)
-			var notFound *vstream.NotFoundError
-			var expired *vstream.ExpiredError
-			if errors.As(err, &notFound) || errors.As(err, &expired) {
-				continue // dropped meanwhile
-			}
-			if err != nil {
-				return false, err
-			}
-			p.first = offset
-			wanted, err := q.filter.Match(v.Name, &e)
-			if err != nil {
-				return false, err
-			}
-			if wanted {
-				p.events = slices.Insert(p.events, 0, e)
-				bytes += len(e.JSON)
-			}
-			if len(p.events) >= q.limit || bytes >= pageBytes || time.Now().After(scanUntil) {
-				return true, nil
-			}
+		if err != nil {
+			return false, err
 		}
-		if len(offsets) < n {
-			p.first, p.whole = covered.From, covered.Whole
-			return covered.Whole, nil
+		p.first = offset
+		wanted, err := q.filter.Match(v.Name, &e)
+		if err != nil {
+			return false, err
+		}
+		if wanted {
+			p.events = slices.Insert(p.events, 0, e)
+			p.bytes += len(e.JSON)
+		}
+		if p.enough(q) {
+			return true, nil
 		}
 	}
+	if len(offsets) < n {
+		if p.first == covered.From && !covered.Whole {
+			return false, nil
+		}
+		p.first, p.whole = covered.From, covered.Whole
+	}
+	return true, nil
 }
 
 // end returns the offset that a page ends before, which is -1 for the end of the log; or
