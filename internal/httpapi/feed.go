@@ -27,6 +27,7 @@ type source struct {
 	highest vstream.Offset  // of the events passed
 	barren  int             // events passed since one was wanted, by a leap's count
 	wanted  int             // that count
+	pending bool            // the log had yet to reach done when it was opened
 	over    bool            // the next event comes after the feed's end
 	beyond  vstream.Offset  // of that event
 }
@@ -309,8 +310,9 @@ func (t startSince) open(ctx context.Context, v *VCenter) (*source, error) {
 	return s, nil
 }
 
-// aheadPatience is how long a log may take to reach a cursor after a restart, when a log in
-// memory is filled from the vCenter again; later, a copy of a log may still lag behind.
+// aheadPatience is how long a log may take to reach a cursor after its vCenter was reached:
+// after a restart, a log in memory is filled again. Later, a copy of a log may still lag
+// behind.
 const aheadPatience, laterPatience = 10 * time.Second, time.Second
 
 func (c startAfter) open(ctx context.Context, v *VCenter) (*source, error) {
@@ -318,51 +320,72 @@ func (c startAfter) open(ctx context.Context, v *VCenter) (*source, error) {
 	if !named {
 		return startOldest{}.open(ctx, v)
 	}
-	if err := v.reaches(ctx, after); err != nil {
+	reached, err := v.reaches(ctx, after)
+	if err != nil {
 		return nil, err
 	}
 	r, err := v.Log.Open(ctx, vstream.After(after))
-	return &source{vcenter: v, reader: r, done: after}, err
+	return &source{vcenter: v, reader: r, done: after, highest: after, pending: !reached}, err
 }
 
-// reaches waits until the log holds this offset or a higher one. Where that takes long, it
-// fails: the log was lost or replaced, or cannot be filled now. An empty log of which the
-// collector thinks that all is well passes: there is nothing to tell.
-func (v *VCenter) reaches(ctx context.Context, offset vstream.Offset) error {
-	wait := aheadPatience
-	if s := v.Status(); collected(s) && time.Since(s.Since) > aheadPatience {
-		wait = laterPatience
-	}
-	patience := time.NewTimer(wait)
+// reaches waits until the log holds this offset or a higher one, and fails if it should do so
+// and does not. While the vCenter cannot be reached, or has nothing to tell, there is no
+// telling, and no waiting either, for there may be others to be read.
+func (v *VCenter) reaches(ctx context.Context, offset vstream.Offset) (bool, error) {
+	patience := time.NewTimer(max(laterPatience, aheadPatience-v.collected()))
 	defer patience.Stop()
-	for {
+	for over := false; ; {
 		r, err := v.Log.Open(ctx, vstream.Newest(0))
 		if err != nil {
-			return err
+			return false, err
 		}
 		held, some := v.Log.Range()
-		if some && held.Latest >= offset {
-			return nil
+		switch {
+		case some && held.Latest >= offset:
+			return true, nil
+		case v.collected() == 0 || over && !some:
+			return false, nil
+		case over:
+			return false, &aheadError{offset, held}
 		}
 		select {
 		case <-r.More():
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return false, context.Cause(ctx)
 		case <-patience.C:
-			switch {
-			case !collected(v.Status()):
-				return &vstream.UnavailableError{Err: fmt.Errorf("the log of %s has yet to be filled up to offset %d", v.Name, offset)}
-			case some:
-				return &aheadError{offset, held}
-			}
-			return nil
+			over = true
 		}
 	}
 }
 
-// collected reports whether the log should hold what the vCenter has.
-func collected(s vstream.Status) bool {
-	return s.State == vstream.Collecting || s.State == vstream.Silent || s.State == vstream.Standby
+// collected returns for how long the log should have held what the vCenter has; 0 if it need
+// not.
+func (v *VCenter) collected() time.Duration {
+	s := v.Status()
+	if s.State != vstream.Collecting && s.State != vstream.Silent && s.State != vstream.Standby {
+		return 0
+	}
+	return max(1, time.Since(s.Since))
+}
+
+// settle finds out about sources that wait for their logs to reach them: it fails if one of
+// them should have. It reports whether there still are any.
+func (f *feed) settle() (pending bool, err error) {
+	for _, s := range f.sources {
+		if !s.pending {
+			continue
+		}
+		held, some := s.vcenter.Log.Range()
+		switch {
+		case some && held.Latest >= s.done:
+			s.pending = false
+		case some && s.vcenter.collected() > aheadPatience:
+			return true, &sourceError{s.vcenter.Name, &aheadError{s.done, held}}
+		default:
+			pending = true
+		}
+	}
+	return pending, nil
 }
 
 // An aheadError says that a cursor is of a log that went further than this one.

@@ -101,7 +101,12 @@ func (q *query) forward(ctx, patience context.Context) (*page, error) {
 		if err != nil {
 			return nil, err
 		}
-		if p.upToDate = len(events) == 0; p.upToDate {
+		if p.upToDate = false; len(events) == 0 {
+			pending, err := f.settle()
+			if err != nil {
+				return nil, err
+			}
+			p.upToDate = !pending
 			if len(p.items) > 0 || f.over() {
 				break
 			}

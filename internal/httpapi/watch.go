@@ -117,7 +117,8 @@ type watch struct {
 func (w *watch) run(ctx context.Context) error {
 	var alarm *time.Timer
 	var alarmed <-chan time.Time
-	if w.bookmarks || !w.until.IsZero() {
+	pending, _ := w.feed.settle()
+	if w.bookmarks || pending || !w.until.IsZero() {
 		alarm = time.NewTimer(w.heartbeat)
 		defer alarm.Stop()
 		alarmed = alarm.C
@@ -127,7 +128,12 @@ func (w *watch) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		w.upToDate = len(events) == 0
+		if w.upToDate = len(events) == 0; w.upToDate && pending {
+			if pending, err = w.feed.settle(); err != nil {
+				return err
+			}
+			w.upToDate = !pending
+		}
 		switch {
 		case !started:
 			w.bookmark(reasonStart)

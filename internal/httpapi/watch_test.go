@@ -318,8 +318,9 @@ func TestACursorBeyondTheLogIsTold(t *testing.T) {
 		log, filling := memlog.New(100, 1<<30), memlog.New(100, 1<<30)
 		appendTo(t, log, 1, 2, 3)
 		all := vcentersOf(log, filling)
-		state := vstream.Collecting
-		all[1].Status = func() vstream.Status { return vstream.Status{State: state} }
+		var state atomic.Value
+		state.Store(vstream.Collecting)
+		all[1].Status = func() vstream.Status { return vstream.Status{State: state.Load().(vstream.State)} }
 		stop := run(t, &Server{Listener: listener, VCenters: all, WatchMaxAge: time.Hour})
 		client := &http.Client{Transport: &http.Transport{DialContext: listener.dial}}
 		ask := func(query string) string {
@@ -336,23 +337,52 @@ func TestACursorBeyondTheLogIsTold(t *testing.T) {
 				t.Errorf("%s: %s", query, text)
 			}
 		}
-		// A log that is being filled again after a restart gets there.
-		state = vstream.Connecting
+		// A log that is being filled again after a restart gets there, and holds up nobody.
+		state.Store(vstream.Connecting)
 		appendTo(t, filling, 1)
+		began := time.Now()
+		if text := ask("vcenters/vc2/events?cursor=9"); text != "200 []" || time.Since(began) > 0 {
+			t.Errorf("of a log that is yet to be filled: %s after %v", text, time.Since(began))
+		}
+		for _, query := range []string{"vcenters/vc2/events?format=sse&cursor=9", "events?format=sse&cursor=vc1.2~vc2.9"} {
+			w := openWatch(t, client, "http://server/api/v1/"+query)
+			merged := strings.HasPrefix(query, "events")
+			if b, _ := w.block(); b.data.Data.Reason != "start" || b.data.Data.UpToDate || b.id != strings.TrimPrefix(query[strings.Index(query, "cursor=")+7:], "9") && b.id != "vc2.9" {
+				t.Errorf("%s: at the start came %+v", query, b)
+			}
+			if merged {
+				if b, _ := w.block(); b.data.ID != "3" {
+					t.Errorf("%s: the other log is held up: %+v", query, b)
+				}
+			}
+			if b, _ := w.block(); b.data.Data.Reason != "idle" || b.data.Data.UpToDate {
+				t.Errorf("%s: while the log is filled came %+v", query, b)
+			}
+			w.res.Body.Close()
+		}
 		go func() {
 			time.Sleep(3 * time.Second)
 			appendTo(t, filling, 8)
 			time.Sleep(3 * time.Second)
 			appendTo(t, filling, 9, 10)
 		}()
-		if text := ask("vcenters/vc2/events?cursor=9"); text != `200 [{"specversion":"1.0","id":"10","source":"s","type":"t"}]` {
+		if text := ask("vcenters/vc2/events?cursor=9&wait=20"); text != `200 [{"specversion":"1.0","id":"10","source":"s","type":"t"}]` {
 			t.Errorf("while the log is filled: %s", text)
 		}
-		if text := ask("vcenters/vc2/events?cursor=11"); !strings.HasPrefix(text, "503 ") {
-			t.Errorf("of a log that cannot be filled: %s", text)
+		// One that turns out to be another is told in mid-stream.
+		w := openWatch(t, client, "http://server/api/v1/vcenters/vc2/events?format=sse&cursor=99")
+		if b, _ := w.block(); b.data.Data.Reason != "start" || b.data.Data.UpToDate {
+			t.Errorf("at the start came %+v", b)
 		}
-		if text := ask("vcenters/vc2/events?format=sse&cursor=11"); !strings.HasPrefix(text, "200 retry: ") || !strings.Contains(text, "\nevent: problem\ndata: {") || !strings.Contains(text, "log-unavailable") {
-			t.Errorf("an EventSource: %s", text)
+		state.Store(vstream.Collecting)
+		if b, _ := w.block(); b.data.Data.Reason != "idle" {
+			t.Errorf("while it waits came %+v", b)
+		}
+		if b, _ := w.block(); b.event != "problem" || b.data.Data.Status != 409 {
+			t.Errorf("of a log that ends before the cursor came %+v", b)
+		}
+		if b, ok := w.block(); ok {
+			t.Errorf("and then %+v", b)
 		}
 		client.CloseIdleConnections()
 		stop()
