@@ -1,16 +1,15 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"os"
-	"strconv"
-	"strings"
 	"syscall"
 	"text/tabwriter"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vstream"
+	"vstream/internal/cloudevent"
 	"vstream/internal/collector"
 	"vstream/internal/memlog"
 )
@@ -110,85 +110,61 @@ func (r reading) audit(ctx context.Context, server *url.URL, since time.Duration
 // fetch fills r.log with what the server holds. Only what a comparison needs is kept.
 func (r *reading) fetch(ctx context.Context, server *url.URL) error {
 	r.log = memlog.New(1<<30, 1<<50)
-	for next := "earliest"; ; {
+	for next := "~"; next != ""; {
 		page := server.JoinPath("api/v1/vcenters", r.name, "events")
-		page.RawQuery = url.Values{"offset": {next}}.Encode()
-		events, err := r.fetchPage(ctx, page)
-		if err != nil {
+		page.RawQuery = url.Values{"cursor": {next}, "limit": {"1000"}, "format": {"ndjson"}}.Encode()
+		var events []vstream.Event
+		var err error
+		if events, next, err = r.fetchPage(ctx, page); err != nil {
 			return fmt.Errorf("read what the server holds: %w", err)
-		}
-		if len(events) == 0 {
-			return nil
 		}
 		if err := r.log.Append(ctx, events); err != nil {
 			return err
 		}
-		last := events[0].Offset
-		for _, e := range events {
-			last = max(last, e.Offset)
-		}
-		next = (last + 1).String()
 	}
+	return nil
 }
 
-func (r *reading) fetchPage(ctx context.Context, page *url.URL) ([]vstream.Event, error) {
+// fetchPage returns the events of a page, and the cursor of the next if there is one.
+func (r *reading) fetchPage(ctx context.Context, page *url.URL) (events []vstream.Event, next string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, page.String(), nil)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	res, err := http.DefaultClient.Do(req)
 	var failed *url.Error
 	switch {
 	case errors.As(err, &failed) && errors.Is(err, syscall.ECONNREFUSED):
-		return nil, fmt.Errorf("%w; start the server, or say with --server where it is", failed.Err)
+		return nil, "", fmt.Errorf("%w; start the server, or say with --server where it is", failed.Err)
 	case err != nil:
-		return nil, err
+		return nil, "", err
 	}
 	defer res.Body.Close()
 	switch res.StatusCode {
 	case http.StatusNoContent:
-		return nil, nil
+		return nil, "", nil
 	case http.StatusOK:
 	default:
-		return nil, fmt.Errorf("%s answers %s; is it a vstream server that reads this vCenter?", page, res.Status)
+		return nil, "", fmt.Errorf("%s answers %s; is it a vstream server that reads this vCenter?", page, res.Status)
 	}
-	type named struct{ Name string }
-	var told []struct {
-		ID   string
-		Time time.Time
-		Type string
-		Data struct {
-			UserName                                            string
-			Vm, Host, Ds, Net, Dvs, ComputeResource, Datacenter *named //nolint:staticcheck // vSphere's names
+	lines := bufio.NewReader(res.Body)
+	for {
+		line, err := lines.ReadBytes('\n')
+		switch {
+		case errors.Is(err, io.EOF) && len(line) == 0 && res.Header.Get("Stream-Up-To-Date") == "true":
+			return events, "", nil
+		case errors.Is(err, io.EOF) && len(line) == 0:
+			return events, res.Header.Get("Stream-Next-Cursor"), nil
+		case err != nil:
+			return nil, "", fmt.Errorf("%s: %w", page, err)
 		}
-	}
-	if err := json.NewDecoder(res.Body).Decode(&told); err != nil {
-		return nil, fmt.Errorf("%s: %w", page, err)
-	}
-	events := make([]vstream.Event, len(told))
-	for i, e := range told {
-		offset, err := strconv.ParseInt(e.ID, 10, 64)
+		e, err := cloudevent.Decode(bytes.TrimSpace(line), r.typePrefix)
 		if err != nil {
-			return nil, fmt.Errorf("%s: event %q has no number", page, e.ID)
+			return nil, "", fmt.Errorf("%s: an answer is not an event of vstream: %w", page, err)
 		}
-		name := func(n *named) string {
-			if n == nil {
-				return ""
-			}
-			return n.Name
-		}
-		network := name(e.Data.Net)
-		if network == "" {
-			network = name(e.Data.Dvs)
-		}
-		events[i] = vstream.Event{
-			Offset: vstream.Offset(offset), Time: e.Time, User: e.Data.UserName,
-			Type: strings.TrimSuffix(strings.TrimPrefix(e.Type, r.typePrefix+"."), ".v0"),
-			VM:   name(e.Data.Vm), Host: name(e.Data.Host), Datastore: name(e.Data.Ds), Network: network,
-			Cluster: name(e.Data.ComputeResource), Datacenter: name(e.Data.Datacenter),
-		}
+		e.JSON, e.Message = nil, ""
+		events = append(events, e)
 	}
-	return events, nil
 }
