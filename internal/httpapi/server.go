@@ -135,8 +135,7 @@ func (s *Server) handler(stopping context.Context) http.Handler {
 				return
 			}
 		}
-		s.fail(w, r, &problem{Status: http.StatusNotFound, Slug: "not-found", Title: "No such resource",
-			Detail: "nothing is served at this path; see " + base + "/vcenters and " + base + "/events"})
+		s.fail(w, r, errNoResource)
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// Also for what is written after a handler returns. net/http clears it before the
@@ -144,6 +143,10 @@ func (s *Server) handler(stopping context.Context) http.Handler {
 		limitWrite(http.NewResponseController(w))
 		if hasBody(r) {
 			disregardBody(w)
+		}
+		if !strings.HasPrefix(r.URL.Path, "/") { // of CONNECT, or *: the mux has no words for those
+			s.fail(w, r, errNoResource)
+			return
 		}
 		mux.ServeHTTP(w, r)
 	})
