@@ -63,6 +63,7 @@ func (s *Server) Run(ctx context.Context) error {
 	server := &http.Server{
 		Handler:           s.handler(ctx),
 		Protocols:         protocols,
+		HTTP2:             &http.HTTP2Config{WriteByteTimeout: writeTimeout}, // the deadlines of responses do not end their connection
 		ReadHeaderTimeout: headerTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		IdleTimeout:       idleTimeout,

@@ -6,10 +6,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -430,4 +432,55 @@ func TestStreamsAreServedByHTTP2WithoutTLS(t *testing.T) {
 	if w.lines.Scan(); w.res.ProtoMajor != 2 || !strings.Contains(w.lines.Text(), `"id":"1"`) {
 		t.Errorf("HTTP/%d: %s", w.res.ProtoMajor, w.lines.Text())
 	}
+}
+
+// HTTP/2 has two ways to take nothing: not to read what comes, and to read but permit no
+// more of a response to come.
+func TestAnHTTP2ClientThatTakesNothingIsCutOffAndOneThatIsIdleIsNot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		listener := newPipes()
+		log := memlog.New(10, 1<<30)
+		appendTo(t, log, 1)
+		var watches atomic.Int64
+		stop := run(t, &Server{Listener: listener, VCenters: only(log), WatchMaxAge: 24 * time.Hour, Admit: func(*http.Request) (func(), bool) {
+			watches.Add(1)
+			return func() { watches.Add(-1) }, true
+		}})
+		protocols := new(http.Protocols)
+		protocols.SetUnencryptedHTTP2(true)
+		transport := &http.Transport{Protocols: protocols, DialContext: listener.dial}
+		idle := openWatch(t, &http.Client{Transport: transport}, "http://server/api/v1/events?watch=true")
+		var all sync.WaitGroup
+		connect := func() net.Conn {
+			c, err := listener.dial(t.Context(), "", "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			all.Go(func() { _, _ = c.Write([]byte(http2Streams(2))) })
+			return c
+		}
+		unread, ungranted := connect(), connect()
+		all.Go(func() { _, _ = io.Copy(io.Discard, ungranted) })
+		time.Sleep(time.Second)
+		if n := watches.Load(); n != 5 {
+			t.Errorf("there are %d watches, want 5", n)
+		}
+		time.Sleep(2 * writeTimeout)
+		if n := watches.Load(); n != 1 {
+			t.Errorf("%d watches go on, want 1", n)
+		}
+		if _, err := unread.Write(http2Frame(6, 0, 0, make([]byte, 8))); err == nil {
+			t.Error("the client that reads nothing is still connected")
+		}
+		appendTo(t, log, 2)
+		if idle.lines.Scan(); !strings.Contains(idle.lines.Text(), `"id":"2"`) {
+			t.Errorf("the idle client got %q, %v", idle.lines.Text(), idle.lines.Err())
+		}
+		unread.Close()
+		ungranted.Close()
+		idle.res.Body.Close()
+		transport.CloseIdleConnections()
+		stop()
+		all.Wait()
+	})
 }
