@@ -3,6 +3,7 @@ package httpapi
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -483,4 +484,41 @@ func TestAnHTTP2ClientThatTakesNothingIsCutOffAndOneThatIsIdleIsNot(t *testing.T
 		stop()
 		all.Wait()
 	})
+}
+
+// http2Begin is how a client begins that lets the server send nothing but headers.
+func http2Begin() []byte {
+	const initialWindowSize = 4
+	text := []byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+	text = append(text, http2Frame(4, 0, 0, []byte{0, initialWindowSize, 0, 0, 0, 0})...)
+	return append(text, http2Frame(4, 1, 0, nil)...) // those of the server are as well as known
+}
+
+// http2Streams begins n watches, and grants none a byte.
+func http2Streams(n int) string {
+	const path = "/api/v1/events?watch=true&offset=earliest"
+	text := http2Begin()
+	for i := range n {
+		// As HPACK has it: GET and http by their indexes; path and authority in plain letters.
+		block := append([]byte{0x82, 0x86, 0x04, byte(len(path))}, path...)
+		block = append(append(block, 0x01, 1), 's')
+		const endOfStream, endOfHeaders = 1, 4
+		text = append(text, http2Frame(1, endOfStream|endOfHeaders, uint32(2*i+1), block)...)
+	}
+	return string(text)
+}
+
+// http2Pings asks for n answers.
+func http2Pings(n int) string {
+	text := http2Begin()
+	for range n {
+		text = append(text, http2Frame(6, 0, 0, make([]byte, 8))...)
+		text = append(text, http2Frame(4, 0, 0, nil)...)
+	}
+	return string(text)
+}
+
+func http2Frame(kind, flags byte, stream uint32, payload []byte) []byte {
+	head := binary.BigEndian.AppendUint32(nil, uint32(len(payload))<<8|uint32(kind))
+	return append(binary.BigEndian.AppendUint32(append(head, flags), stream), payload...)
 }
