@@ -57,6 +57,7 @@ var permittedInTests = []string{
 	"vstream", "vstream/internal/vcenter", "vstream/internal/vcentertest",
 	"github.com/google/go-cmp", "github.com/rogpeppe/go-internal/testscript", "go.uber.org/goleak",
 	"github.com/vmware/govmomi", "github.com/nats-io", "k8s.io/", "sigs.k8s.io/yaml",
+	"github.com/chromedp/chromedp", "github.com/tmaxmax/go-sse",
 }
 
 func TestPackagesImportOnlyWhatTheArchitecturePermits(t *testing.T) {

@@ -59,7 +59,7 @@ func (p parameters) flag(name string) (bool, error) {
 	case "false", "0", "":
 		return false, nil
 	default:
-		return false, invalidParameter(name, fmt.Sprintf("invalid %s parameter: %q is neither true nor false", name, v))
+		return false, invalidParameter(name, fmt.Sprintf("invalid %s parameter: %s is neither true nor false", name, abbreviate(v)))
 	}
 }
 

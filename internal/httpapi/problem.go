@@ -47,6 +47,9 @@ func (p *problem) Error() string { return p.Detail }
 var errShuttingDown = &problem{Status: http.StatusServiceUnavailable, Slug: "shutting-down", Title: "Shutting down",
 	Detail: "the server is stopping; try again in a moment"}
 
+var errNoResource = &problem{Status: http.StatusNotFound, Slug: "not-found", Title: "No such resource",
+	Detail: "nothing is served at this path; see " + base + "/vcenters and " + base + "/events"}
+
 // problemOf maps an error to what the client of r is told about it. This is the one
 // place that knows.
 func problemOf(err error, r *http.Request) *problem {

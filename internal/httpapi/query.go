@@ -209,7 +209,7 @@ func (q *query) cursor(name, text string) (vstream.Cursor, error) {
 	}
 	for vcenter := range c {
 		if !slices.ContainsFunc(q.vcenters, func(v *VCenter) bool { return v.Name == vcenter }) {
-			return nil, invalid(fmt.Sprintf("the vCenter %q is not served here; %s/vcenters lists those that are", vcenter, base))
+			return nil, invalid(fmt.Sprintf("the vCenter %s is not served here; %s/vcenters lists those that are", abbreviate(vcenter), base))
 		}
 	}
 	return c, nil

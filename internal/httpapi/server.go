@@ -21,6 +21,9 @@ const (
 	maxHeaderBytes = 32 << 10
 	// idleTimeout is how long a connection is kept for a next request.
 	idleTimeout = 2 * time.Minute
+	// pingInterval is after what time without a frame an HTTP/2 client is asked whether it is
+	// still there.
+	pingInterval = time.Minute
 	// stopTimeout is how long a stop waits for responses under way.
 	stopTimeout = 1500 * time.Millisecond
 )
@@ -71,8 +74,11 @@ func (s *Server) Run(ctx context.Context) error {
 		handler = s.Guard(handler)
 	}
 	server := &http.Server{
-		Handler:           handler,
-		Protocols:         protocols,
+		Handler:   handler,
+		Protocols: protocols,
+		// The deadlines of responses do not end their connection; a peer that has vanished
+		// shows when it does not answer a ping.
+		HTTP2:             &http.HTTP2Config{WriteByteTimeout: writeTimeout, SendPingTimeout: pingInterval},
 		ReadHeaderTimeout: headerTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		IdleTimeout:       idleTimeout,
@@ -148,8 +154,7 @@ func (s *Server) handler(stopping context.Context) http.Handler {
 				return
 			}
 		}
-		s.fail(w, r, &problem{Status: http.StatusNotFound, Slug: "not-found", Title: "No such resource",
-			Detail: "nothing is served at this path; see " + base + "/vcenters and " + base + "/events"})
+		s.fail(w, r, errNoResource)
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// Also for what is written after a handler returns. net/http clears it before the
@@ -157,6 +162,10 @@ func (s *Server) handler(stopping context.Context) http.Handler {
 		limitWrite(http.NewResponseController(w))
 		if hasBody(r) {
 			disregardBody(w)
+		}
+		if !strings.HasPrefix(r.URL.Path, "/") { // of CONNECT, or *: the mux has no words for those
+			s.fail(w, r, errNoResource)
+			return
 		}
 		mux.ServeHTTP(w, r)
 	})
@@ -187,7 +196,7 @@ func (s *Server) resource(stopping context.Context, get func(http.ResponseWriter
 				Detail: "the request announces a body; nothing here takes one"})
 			return
 		}
-		if err := get(w, r); err != nil {
+		if err := get(w, r); err != nil && r.Context().Err() == nil { // else there is nobody to be told
 			s.fail(w, r, problemOf(err, r))
 		}
 	})

@@ -3,13 +3,16 @@ package httpapi
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -460,4 +463,92 @@ func TestStreamsAreServedByHTTP2WithoutTLS(t *testing.T) {
 	if w.lines.Scan(); w.res.ProtoMajor != 2 || !strings.Contains(w.lines.Text(), `"id":"1"`) {
 		t.Errorf("HTTP/%d: %s", w.res.ProtoMajor, w.lines.Text())
 	}
+}
+
+// HTTP/2 has two ways to take nothing: not to read what comes, and to read but permit no
+// more of a response to come.
+func TestAnHTTP2ClientThatTakesNothingIsCutOffAndOneThatIsIdleIsNot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		listener := newPipes()
+		log := memlog.New(10, 1<<30)
+		appendTo(t, log, 1)
+		var watches atomic.Int64
+		stop := run(t, &Server{Listener: listener, VCenters: only(log), WatchMaxAge: 24 * time.Hour, Admit: func(*http.Request) (func(), bool) {
+			watches.Add(1)
+			return func() { watches.Add(-1) }, true
+		}})
+		protocols := new(http.Protocols)
+		protocols.SetUnencryptedHTTP2(true)
+		transport := &http.Transport{Protocols: protocols, DialContext: listener.dial}
+		idle := openWatch(t, &http.Client{Transport: transport}, "http://server/api/v1/events?watch=true")
+		var all sync.WaitGroup
+		connect := func() net.Conn {
+			c, err := listener.dial(t.Context(), "", "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			all.Go(func() { _, _ = c.Write([]byte(http2Streams(2))) })
+			return c
+		}
+		unread, ungranted := connect(), connect()
+		all.Go(func() { _, _ = io.Copy(io.Discard, ungranted) })
+		time.Sleep(time.Second)
+		if n := watches.Load(); n != 5 {
+			t.Errorf("there are %d watches, want 5", n)
+		}
+		time.Sleep(2 * writeTimeout)
+		if n := watches.Load(); n != 1 {
+			t.Errorf("%d watches go on, want 1", n)
+		}
+		if _, err := unread.Write(http2Frame(6, 0, 0, make([]byte, 8))); err == nil {
+			t.Error("the client that reads nothing is still connected")
+		}
+		appendTo(t, log, 2)
+		if idle.lines.Scan(); !strings.Contains(idle.lines.Text(), `"id":"2"`) {
+			t.Errorf("the idle client got %q, %v", idle.lines.Text(), idle.lines.Err())
+		}
+		unread.Close()
+		ungranted.Close()
+		idle.res.Body.Close()
+		transport.CloseIdleConnections()
+		stop()
+		all.Wait()
+	})
+}
+
+// http2Begin is how a client begins that lets the server send nothing but headers.
+func http2Begin() []byte {
+	const initialWindowSize = 4
+	text := []byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+	text = append(text, http2Frame(4, 0, 0, []byte{0, initialWindowSize, 0, 0, 0, 0})...)
+	return append(text, http2Frame(4, 1, 0, nil)...) // those of the server are as well as known
+}
+
+// http2Streams begins n watches, and grants none a byte.
+func http2Streams(n int) string {
+	const path = "/api/v1/events?watch=true&offset=earliest"
+	text := http2Begin()
+	for i := range n {
+		// As HPACK has it: GET and http by their indexes; path and authority in plain letters.
+		block := append([]byte{0x82, 0x86, 0x04, byte(len(path))}, path...)
+		block = append(append(block, 0x01, 1), 's')
+		const endOfStream, endOfHeaders = 1, 4
+		text = append(text, http2Frame(1, endOfStream|endOfHeaders, uint32(2*i+1), block)...)
+	}
+	return string(text)
+}
+
+// http2Pings asks for n answers.
+func http2Pings(n int) string {
+	text := http2Begin()
+	for range n {
+		text = append(text, http2Frame(6, 0, 0, make([]byte, 8))...)
+		text = append(text, http2Frame(4, 0, 0, nil)...)
+	}
+	return string(text)
+}
+
+func http2Frame(kind, flags byte, stream uint32, payload []byte) []byte {
+	head := binary.BigEndian.AppendUint32(nil, uint32(len(payload))<<8|uint32(kind))
+	return append(binary.BigEndian.AppendUint32(append(head, flags), stream), payload...)
 }
