@@ -54,8 +54,8 @@ var permitted = map[string][]string{
 // permittedInTests lists what tests may import besides: the fakes they run against.
 var permittedInTests = []string{
 	"vstream/internal/logtest", "vstream/internal/memlog", "vstream/internal/simulator",
-	"vstream", "vstream/internal/vcenter", "vstream/internal/vcentertest",
-	"github.com/google/go-cmp", "github.com/rogpeppe/go-internal/testscript", "go.uber.org/goleak",
+	"vstream", "vstream/internal/access", "vstream/internal/cloudevent", "vstream/internal/vcenter", "vstream/internal/vcentertest",
+	"github.com/getkin/kin-openapi", "github.com/google/go-cmp", "github.com/rogpeppe/go-internal/testscript", "go.uber.org/goleak",
 	"github.com/vmware/govmomi", "github.com/nats-io", "k8s.io/", "sigs.k8s.io/yaml",
 	"github.com/chromedp/chromedp", "github.com/tmaxmax/go-sse",
 }

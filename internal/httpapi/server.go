@@ -101,18 +101,33 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
-// handler returns the whole API. Watches end when stopping is done, and what comes after
-// is told that the server is shutting down.
-func (s *Server) handler(stopping context.Context) http.Handler {
-	mux := http.NewServeMux()
+// A routes is a ServeMux that can tell what it serves.
+type routes struct {
+	http.ServeMux
+	patterns []string // of resources
+}
+
+// Handle registers a resource.
+func (m *routes) Handle(pattern string, h http.Handler) {
+	m.patterns = append(m.patterns, pattern)
+	m.ServeMux.Handle(pattern, h)
+}
+
+// routes returns all there is, by path. Watches end when stopping is done, and what comes
+// after is told that the server is shutting down.
+func (s *Server) routes(stopping context.Context) *routes {
+	mux := new(routes)
 	for path, get := range map[string]func(http.ResponseWriter, *http.Request) error{
-		base + "/vcenters":  s.getVCenters,
-		base + "/types":     s.getTypes,
-		base + "/histogram": s.getHistogram,
-		base + "/facets":    s.getFacets,
-		"/healthz":          s.healthy,
-		"/readyz":           s.ready,
-		"/{$}":              s.welcome,
+		base + "/vcenters":     s.getVCenters,
+		base + "/types":        s.getTypes,
+		base + "/histogram":    s.getHistogram,
+		base + "/facets":       s.getFacets,
+		base + "/openapi.yaml": s.getDescription,
+		"/docs":                s.getDocs,
+		docsScriptPath:         s.getDocsScript,
+		"/healthz":             s.healthy,
+		"/readyz":              s.ready,
+		"/{$}":                 s.welcome,
 	} {
 		mux.Handle(path, s.resource(stopping, get))
 	}
@@ -156,6 +171,12 @@ func (s *Server) handler(stopping context.Context) http.Handler {
 		}
 		s.fail(w, r, errNoResource)
 	})
+	return mux
+}
+
+// handler returns the whole API.
+func (s *Server) handler(stopping context.Context) http.Handler {
+	mux := s.routes(stopping)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// Also for what is written after a handler returns. net/http clears it before the
 		// next request of the connection.
