@@ -161,7 +161,7 @@ func TestWatchesAreLimitedAsConfigured(t *testing.T) {
 		base := api(start(t, append(env, setting), "serve"))
 		var got []string
 		for range 3 {
-			res, err := http.Get(base + "/events?watch=true") //nolint:noctx // ends with the server
+			res, err := http.Get(base + "/events?watch=true")
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
+	"strings"
 	"syscall"
 	"text/tabwriter"
 	"time"
@@ -19,6 +21,7 @@ import (
 	"vstream"
 	"vstream/internal/cloudevent"
 	"vstream/internal/collector"
+	"vstream/internal/duration"
 	"vstream/internal/memlog"
 )
 
@@ -27,10 +30,7 @@ import (
 const auditSettle = 30 * time.Second
 
 func auditCommand() *cobra.Command {
-	var (
-		file, server string
-		since        time.Duration
-	)
+	var file, server, back, tokenFile string
 	cmd := &cobra.Command{
 		Use:   "audit",
 		Short: "Compare what a server holds with the vCenters' own history",
@@ -42,16 +42,23 @@ func auditCommand() *cobra.Command {
 			"repetitions that a vCenter removes from its history.",
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := readConfig(os.Getenv, configPath(file))
+			if err != nil {
+				return err
+			}
+			if server == "" {
+				server = "http://localhost:" + strconv.Itoa(c.port)
+			}
 			base, err := url.Parse(server)
 			if err != nil || base.Host == "" {
 				return fmt.Errorf("--server: %q is not a URL; write for example http://localhost:8080", server)
 			}
+			since, err := duration.Parse(back)
+			if err != nil {
+				return fmt.Errorf("--since: %w", err)
+			}
 			if since <= auditSettle {
 				return fmt.Errorf("--since: %v is too short; the newest %v are left out, for they may be on their way", since, auditSettle)
-			}
-			c, err := readConfig(os.Getenv, configPath(file))
-			if err != nil {
-				return err
 			}
 			if c.vcenters[0].url == nil {
 				return errNoVCenter
@@ -60,17 +67,32 @@ func auditCommand() *cobra.Command {
 			if err := checkFiles(readings); err != nil {
 				return err
 			}
-			return auditAll(cmd.Context(), cmd.OutOrStdout(), base, readings, since)
+			held := &holder{url: base}
+			if tokenFile != "" {
+				token, err := os.ReadFile(tokenFile)
+				if err != nil {
+					return fmt.Errorf("--token-file: %w", err)
+				}
+				held.token = strings.TrimSpace(string(token))
+			}
+			return auditAll(cmd.Context(), cmd.OutOrStdout(), held, readings, since)
 		},
 	}
 	cmd.Flags().StringVar(&file, "config", "", "YAML file with the configuration")
-	cmd.Flags().StringVar(&server, "server", "http://localhost:8080", "the server to compare with")
-	cmd.Flags().DurationVar(&since, "since", 24*time.Hour, "how far to look back")
+	cmd.Flags().StringVar(&server, "server", "", "the server to compare with (default: this machine's, on PORT)")
+	cmd.Flags().StringVar(&back, "since", "24h", "how far to look back, as in 24h or 7d")
+	cmd.Flags().StringVar(&tokenFile, "token-file", "", "file with the token that lets in, where the server wants one")
 	return cmd
 }
 
+// A holder is the server that holds what is to be compared.
+type holder struct {
+	url   *url.URL
+	token string // or empty
+}
+
 // auditAll compares one vCenter after the other and prints a line for each.
-func auditAll(ctx context.Context, out io.Writer, server *url.URL, readings []reading, since time.Duration) error {
+func auditAll(ctx context.Context, out io.Writer, server *holder, readings []reading, since time.Duration) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	defer table.Flush()
 	fmt.Fprintln(table, "VCENTER\tFROM\tTO\tEVENTS\tMISSING\tEXTRA\tFOLDED")
@@ -83,6 +105,9 @@ func auditAll(ctx context.Context, out io.Writer, server *url.URL, readings []re
 			continue
 		}
 		missing += a.Missing
+		if a.Events == 0 && a.Extra > 0 {
+			failed = errors.Join(failed, fmt.Errorf("%s: nothing could be compared: the vCenter's history does not reach back to what the server holds", r.name))
+		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%d\t%d\n", r.name, a.From.UTC().Format(time.RFC3339), a.To.UTC().Format(time.RFC3339),
 			a.Events, a.Missing, a.Extra, a.Folded)
 	}
@@ -92,7 +117,7 @@ func auditAll(ctx context.Context, out io.Writer, server *url.URL, readings []re
 	return failed
 }
 
-func (r reading) audit(ctx context.Context, server *url.URL, since time.Duration) (vstream.Audit, error) {
+func (r reading) audit(ctx context.Context, server *holder, since time.Duration) (vstream.Audit, error) {
 	defer func() { _ = r.source.Close(ctx) }()
 	if _, err := r.source.Open(ctx, time.Now()); err != nil {
 		return vstream.Audit{}, err
@@ -108,14 +133,14 @@ func (r reading) audit(ctx context.Context, server *url.URL, since time.Duration
 }
 
 // fetch fills r.log with what the server holds. Only what a comparison needs is kept.
-func (r *reading) fetch(ctx context.Context, server *url.URL) error {
+func (r *reading) fetch(ctx context.Context, server *holder) error {
 	r.log = memlog.New(1<<30, 1<<50)
 	for next := "~"; next != ""; {
-		page := server.JoinPath("api/v1/vcenters", r.name, "events")
+		page := server.url.JoinPath("api/v1/vcenters", r.name, "events")
 		page.RawQuery = url.Values{"cursor": {next}, "limit": {"1000"}, "format": {"ndjson"}}.Encode()
 		var events []vstream.Event
 		var err error
-		if events, next, err = r.fetchPage(ctx, page); err != nil {
+		if events, next, err = r.fetchPage(ctx, page, server.token); err != nil {
 			return fmt.Errorf("read what the server holds: %w", err)
 		}
 		if err := r.log.Append(ctx, events); err != nil {
@@ -126,12 +151,15 @@ func (r *reading) fetch(ctx context.Context, server *url.URL) error {
 }
 
 // fetchPage returns the events of a page, and the cursor of the next if there is one.
-func (r *reading) fetchPage(ctx context.Context, page *url.URL) (events []vstream.Event, next string, err error) {
+func (r *reading) fetchPage(ctx context.Context, page *url.URL, token string) (events []vstream.Event, next string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, page.String(), nil)
 	if err != nil {
 		return nil, "", err
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	res, err := http.DefaultClient.Do(req)
 	var failed *url.Error
@@ -146,6 +174,8 @@ func (r *reading) fetchPage(ctx context.Context, page *url.URL) (events []vstrea
 	case http.StatusNoContent:
 		return nil, "", nil
 	case http.StatusOK:
+	case http.StatusUnauthorized:
+		return nil, "", fmt.Errorf("%s wants to know who asks; give a token with --token-file", page)
 	default:
 		return nil, "", fmt.Errorf("%s answers %s; is it a vstream server that reads this vCenter?", page, res.Status)
 	}

@@ -24,7 +24,9 @@ func simulateCommand() *cobra.Command {
 		Use:   "simulate",
 		Short: "Run a vCenter to try things on",
 		Long: "Run a simulated vCenter in which things happen, until stopped: SOAP over TLS, any user,\n" +
-			"any password. It prints the environment with which vstream serve reads it.",
+			"any password. It prints the environment with which vstream serve reads it.\n\n" +
+			"It keeps its newest 1000 events only, where a real vCenter keeps a month: a server that does\n" +
+			"not read it for longer than that lasts has a gap afterwards.",
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkRate(rate); err != nil {

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -20,13 +22,14 @@ func tokenCommand() *cobra.Command {
 }
 
 func tokenNewCommand() *cobra.Command {
-	return &cobra.Command{
+	var file string
+	cmd := &cobra.Command{
 		Use:   "new NAME",
 		Short: "Make a token, and its line for the file of tokens",
 		Long: "Make a random token for NAME. The token is printed on the standard output, this once: give it\n" +
 			"to who is to read. Its line for the file that AUTH_TOKENS_FILE names, which does not tell the\n" +
-			"token, is printed on the standard error, so that this does both:\n\n" +
-			"  vstream token new NAME 2>>tokens",
+			"token, is appended to the file of --file, or else printed on the standard error.",
+		Example: "  vstream token new alice --file tokens >alice.token",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return fmt.Errorf("%s takes one argument: what the holder of the token is called", cmd.CommandPath())
@@ -39,11 +42,28 @@ func tokenNewCommand() *cobra.Command {
 				return err
 			}
 			// The line first: without it the token is worth nothing.
-			if _, err := fmt.Fprintln(cmd.ErrOrStderr(), line); err != nil {
+			if file == "" {
+				_, err = fmt.Fprintln(cmd.ErrOrStderr(), line)
+			} else if err = appendLine(file, line); err != nil {
+				err = fmt.Errorf("--file: %w", err)
+			}
+			if err != nil {
 				return err
 			}
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), token)
 			return err
 		},
 	}
+	cmd.Flags().StringVar(&file, "file", "", "file of tokens to append the line to")
+	return cmd
+}
+
+// appendLine appends a line to a file, which it makes if it is not there.
+func appendLine(path, line string) error {
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(line + "\n")
+	return errors.Join(err, file.Close())
 }

@@ -41,7 +41,7 @@ func ParseOrigins(s string) ([]string, error) {
 const (
 	corsMethods = "GET, HEAD"
 	corsHeaders = "Authorization, Last-Event-ID, If-None-Match, Accept"
-	corsExposed = "Stream-Earliest, Stream-Latest, Stream-Next-Cursor, Link, ETag, Retry-After"
+	corsExposed = "Stream-Earliest, Stream-Latest, Stream-Next-Cursor, Stream-Up-To-Date, Link, ETag, Retry-After"
 	corsMaxAge  = "7200"
 )
 

@@ -108,6 +108,7 @@ func (g *Guard) signIn(w http.ResponseWriter, r *http.Request, deny Deny) {
 		age = max(min(age, time.Until(who.until)), time.Second)
 	}
 	setSession(w, token, overTLS(r), age)
+	w.Header().Set("X-Content-Type-Options", "nosniff")
 	g.logger.Info("signed in", "name", who.name, "remote", r.RemoteAddr)
 	w.Header().Set("Cache-Control", "no-store")
 	if page {
@@ -130,6 +131,7 @@ func (g *Guard) signOut(w http.ResponseWriter, r *http.Request, deny Deny) {
 	}
 	setSession(w, "", false, -time.Second)
 	setSession(w, "", true, -time.Second)
+	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store")
 	http.Redirect(w, r, "/signin", http.StatusSeeOther)
 }
@@ -234,9 +236,9 @@ var formPolicy = func() string {
 func writeForm(w http.ResponseWriter, status int, f form) {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Security-Policy", formPolicy)
 	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "same-origin") // without any, browsers hide the origin of the form
 	w.WriteHeader(status)
 	_ = formPage.Execute(w, f) // the client went away

@@ -3,6 +3,7 @@ package filter
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -15,6 +16,7 @@ import (
 	"cel.dev/cel-go/interpreter"
 
 	"vstream"
+	"vstream/internal/spelling"
 )
 
 // Bounds of an expression, beside its length.
@@ -53,8 +55,7 @@ var environment = sync.OnceValue(func() *cel.Env {
 		cel.Variable("time", cel.TimestampType),
 		cel.Variable("data", cel.DynType),
 	}
-	for _, name := range []string{"id", "type", "source", "eventclass", "severity", "user", "vm", "host", "cluster",
-		"datacenter", "datastore", "network", "vcenter", "message"} {
+	for _, name := range textVariables {
 		options = append(options, cel.Variable(name, cel.StringType))
 	}
 	env, err := cel.NewEnv(options...)
@@ -107,9 +108,29 @@ func (x *expression) match(vcenter string, e *vstream.Event) (bool, error) {
 func issuesOf(issues *cel.Issues) *Error {
 	var told []Issue
 	for _, e := range issues.Errors()[:min(maxIssues, len(issues.Errors()))] {
-		told = append(told, Issue{max(1, e.Location.Line()), max(0, e.Location.Column()) + 1, e.Message})
+		told = append(told, Issue{max(1, e.Location.Line()), max(0, e.Location.Column()) + 1, e.Message + hint(e.Message)})
 	}
 	return refused(told...)
+}
+
+// textVariables are those that are texts.
+var textVariables = []string{"id", "type", "source", "eventclass", "severity", "user", "vm", "host", "cluster",
+	"datacenter", "datastore", "network", "vcenter", "message"}
+
+// undeclared is what CEL says of a name that it does not know.
+var undeclared = regexp.MustCompile(`^undeclared reference to '(\w+)' \(in container ''\)$`)
+
+// hint returns what to add to a message of CEL, for mistakes that people make.
+func hint(message string) string {
+	if strings.HasPrefix(message, "Syntax error: token recognition error at: '= ") {
+		return "; equality is written =="
+	}
+	if m := undeclared.FindStringSubmatch(message); m != nil {
+		if near := spelling.Nearest(m[1], append([]string{"time", "data"}, textVariables...)); near != "" && near != m[1] {
+			return "; did you mean " + near + "?"
+		}
+	}
+	return ""
 }
 
 // refused returns the error that names the first of the issues, of which there is one at

@@ -128,7 +128,7 @@ func TestWrongExpressionsAreRefusedWithPlaceAndReason(t *testing.T) {
 		{"vm == 'x' &&\n  foo == 1", 2, 3, `undeclared reference to 'foo'`},
 		{`vm == 'ööö' && foo == 1`, 1, 16, `undeclared reference to 'foo'`},
 		{`  foo == 1`, 1, 3, `undeclared reference to 'foo'`},
-		{`vm = 1`, 1, 4, `Syntax error: token recognition error at: '= '`},
+		{`vm = 1`, 1, 4, `Syntax error: token recognition error at: '= '; equality is written ==`},
 		{`vm == 1`, 1, 4, `found no matching overload for '_==_' applied to '(string, int)'`},
 		{`vm`, 1, 1, `the result is not bool but string; compare it with something`},
 		{`data.Flag`, 1, 1, `the result is not bool but dyn; compare it with something`},

@@ -22,7 +22,6 @@ func writeCompressed(w http.ResponseWriter, r *http.Request, body []byte, f *for
 	}
 	h := w.Header()
 	h.Add("Vary", "Accept-Encoding")
-	h.Set("X-Content-Type-Options", "nosniff")
 	if len(body) < worthCompressing {
 		return writeBody(w, contentType, body)
 	}

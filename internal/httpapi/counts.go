@@ -89,7 +89,7 @@ type counting struct {
 }
 
 // countingOf reads the parameters of a counting, and one more number.
-func countingOf(r *http.Request, number string, fallback, most int) (c counting, n int, err error) {
+func countingOf(r *http.Request, number string, fallback, least, most int) (c counting, n int, err error) {
 	filters := filter.Parameters()
 	params, err := parametersOf(r, slices.Concat([]string{"since", "until", number}, filters), filters)
 	if err != nil {
@@ -110,8 +110,8 @@ func countingOf(r *http.Request, number string, fallback, most int) (c counting,
 	}
 	n = fallback
 	if text := params.get(number); text != "" {
-		if n, err = strconv.Atoi(text); err != nil || n < 1 || n > most {
-			return c, 0, invalidParameter(number, fmt.Sprintf("invalid %s: %s is not a number from 1 to %d", number, abbreviate(text), most))
+		if n, err = strconv.Atoi(text); err != nil || n < least || n > most {
+			return c, 0, invalidParameter(number, fmt.Sprintf("invalid %s: %s is not a number from %d to %d", number, abbreviate(text), least, most))
 		}
 	}
 	return c, n, nil
@@ -231,7 +231,7 @@ type bucket struct {
 
 // getHistogram answers with how many events there were when.
 func (s *Server) getHistogram(w http.ResponseWriter, r *http.Request) error {
-	c, most, err := countingOf(r, "buckets", defaultBuckets, maxBuckets)
+	c, most, err := countingOf(r, "buckets", defaultBuckets, 2, maxBuckets)
 	if err != nil {
 		return err
 	}
@@ -253,7 +253,7 @@ func (s *Server) getHistogram(w http.ResponseWriter, r *http.Request) error {
 	if from.IsZero() || !from.Before(to) {
 		return writeJSON(w, r, answer)
 	}
-	begin, width, n := index.Buckets(from, to, max(most, 2))
+	begin, width, n := index.Buckets(from, to, most)
 	counts := make([]index.Counts, n)
 	for _, p := range parts {
 		for i, count := range p.index.Count(p.filter, begin, width, n) {
@@ -286,7 +286,7 @@ type facetValue struct {
 
 // getFacets answers with the values that most events have.
 func (s *Server) getFacets(w http.ResponseWriter, r *http.Request) error {
-	c, top, err := countingOf(r, "top", defaultTop, maxTop)
+	c, top, err := countingOf(r, "top", defaultTop, 1, maxTop)
 	if err != nil {
 		return err
 	}

@@ -9,5 +9,9 @@ func (s *Server) Deny(w http.ResponseWriter, r *http.Request, status int, slug, 
 	if hasBody(r) {
 		disregardBody(w)
 	}
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if hasForms(r) {
+		w.Header().Add("Vary", "Accept")
+	}
 	s.fail(w, r, &problem{Status: status, Slug: slug, Title: title, Detail: detail})
 }

@@ -475,8 +475,8 @@ func (r *replay) do(t *testing.T, e *example, method, to string) (*http.Response
 	return res, body
 }
 
-// Headers that belong to HTTP, and are not described.
-var plainHeaders = []string{"Connection", "Content-Length", "Content-Type", "Date", "Transfer-Encoding"}
+// Headers that belong to HTTP, or are on all answers, and are not described.
+var plainHeaders = []string{"Connection", "Content-Length", "Content-Type", "Date", "Transfer-Encoding", "Vary", "X-Content-Type-Options"}
 
 func validHeaders(t *testing.T, headers http.Header, response *openapi3.Response) {
 	t.Helper()
@@ -503,6 +503,9 @@ func validHeaders(t *testing.T, headers http.Header, response *openapi3.Response
 		if err := valid(described.Value.Schema, value); err != nil {
 			t.Errorf("the header %s: %v", name, err)
 		}
+	}
+	if headers.Get("X-Content-Type-Options") != "nosniff" {
+		t.Error("there is no header X-Content-Type-Options: nosniff")
 	}
 	for name, described := range response.Headers {
 		if described.Value.Required && headers.Get(name) == "" {

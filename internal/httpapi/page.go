@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"vstream"
@@ -419,12 +420,19 @@ func (q *query) link(h http.Header, r *http.Request, p *page) {
 		for _, position := range []string{"cursor", "offset", "since", "before"} {
 			values.Del(position)
 		}
+		for parameter, given := range values {
+			if len(given) == 1 && given[0] == "" || strings.HasPrefix(parameter, "_") {
+				values.Del(parameter)
+			}
+		}
 		if name != "" {
 			values.Set(name, value)
 		}
+		if rel != "next" {
+			values.Del("wait")
+		}
 		if rel == "last" || rel == "prev" {
 			values.Del("until")
-			values.Del("wait")
 		}
 		h.Add("Link", "<"+(&url.URL{Path: r.URL.Path, RawQuery: values.Encode()}).RequestURI()+`>; rel="`+rel+`"`)
 	}

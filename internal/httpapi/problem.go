@@ -29,7 +29,7 @@ type problem struct {
 	Resume    string          `json:"resume,omitempty"`    // where reading can go on
 	Paths     []string        `json:"paths,omitempty"`     // that could have been meant
 	Available []string        `json:"available,omitempty"` // media types
-	VCenter   string          `json:"vcenter,omitempty"`   // whose log it is about, where there are several
+	VCenter   string          `json:"vcenter,omitempty"`   // whose log it is about
 	Errors    []filterIssue   `json:"errors,omitempty"`    // in an expression
 
 	cause error
@@ -150,7 +150,6 @@ func (p problem) document() []byte {
 
 func (p *problem) write(w http.ResponseWriter) {
 	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
 	if w.Header().Get("Retry-After") == "" {
 		switch p.Status {
 		case http.StatusServiceUnavailable:

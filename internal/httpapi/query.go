@@ -3,6 +3,7 @@ package httpapi
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -133,7 +134,11 @@ func (q *query) readEnd(_ *http.Request, params parameters) (err error) {
 	}
 	if text := params.get("limit"); text != "" {
 		n, err := strconv.Atoi(text)
-		if most := maxLimit; err != nil || n < 1 || n > most && !q.watch {
+		most := maxLimit
+		if q.watch {
+			most = math.MaxInt32
+		}
+		if err != nil || n < 1 || n > most {
 			return invalidParameter("limit", fmt.Sprintf("invalid limit: %s is not a number from 1 to %d", abbreviate(text), most))
 		}
 		q.limit = n
@@ -158,10 +163,10 @@ func (q *query) readTimes(_ *http.Request, params parameters) (err error) {
 	if q.bookmarks, err = params.flag("bookmarks"); err != nil {
 		return err
 	}
-	if q.bookmarks && q.form == formText {
-		return invalidParameter("bookmarks", "text has no bookmarks; ask for ndjson or sse")
+	if q.bookmarks && q.form != formNDJSON && q.form != formSSE {
+		return invalidParameter("bookmarks", q.form.name+" has no bookmarks; ask for ndjson or sse")
 	}
-	q.bookmarks = q.bookmarks && q.form == formNDJSON || q.form == formSSE
+	q.bookmarks = q.bookmarks || q.form == formSSE
 	return nil
 }
 

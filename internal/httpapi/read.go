@@ -76,7 +76,6 @@ func matches(headers []string, etag string) bool {
 
 // getEvents answers with a page or a watch of the events of vCenters.
 func (s *Server) getEvents(stopping context.Context, vcenters []*VCenter, w http.ResponseWriter, r *http.Request) error {
-	w.Header().Add("Vary", "Accept")
 	q, err := queryOf(r, vcenters)
 	switch {
 	case errors.Is(err, errAmbiguous):

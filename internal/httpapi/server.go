@@ -178,6 +178,7 @@ func (s *Server) routes(stopping context.Context) *routes {
 func (s *Server) handler(stopping context.Context) http.Handler {
 	mux := s.routes(stopping)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Content-Type-Options", "nosniff")
 		// Also for what is written after a handler returns. net/http clears it before the
 		// next request of the connection.
 		limitWrite(http.NewResponseController(w))
@@ -197,6 +198,9 @@ func (s *Server) handler(stopping context.Context) http.Handler {
 func (s *Server) resource(stopping context.Context, get func(http.ResponseWriter, *http.Request) error) http.Handler {
 	const allowed = "GET, HEAD, OPTIONS"
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if hasForms(r) {
+			w.Header().Add("Vary", "Accept")
+		}
 		switch r.Method {
 		case http.MethodGet, http.MethodHead:
 		case http.MethodOptions:
@@ -275,11 +279,14 @@ func (s *Server) welcome(w http.ResponseWriter, r *http.Request) error {
 	return writeBody(w, "text/plain; charset=utf-8", []byte(text))
 }
 
+// hasForms reports whether what is asked for comes in several forms.
+func hasForms(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/events") }
+
 // fail answers with p.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, p *problem) {
 	s.Logger.Debug("request failed", "method", r.Method, "path", r.URL.Path, "remote", r.RemoteAddr,
 		"status", p.Status, "problem", p.Slug, "detail", p.Detail, "error", p.cause)
-	if p.Status == http.StatusServiceUnavailable && strings.HasSuffix(r.URL.Path, "/events") {
+	if p.Status == http.StatusServiceUnavailable && hasForms(r) {
 		// An EventSource takes any status but 200 for the end of all things. What passes by
 		// itself is told to it in its own form, and it comes again.
 		if f, err := formOf(r, r.URL.Query().Get("format")); err == nil && f == formSSE {

@@ -19,8 +19,16 @@ func (s *Server) theOne(get func(*VCenter, http.ResponseWriter, *http.Request) e
 		if len(s.VCenters) > 1 {
 			return s.ambiguous(r)
 		}
-		return get(&s.VCenters[0], w, r)
+		return of(&s.VCenters[0], get(&s.VCenters[0], w, r))
 	}
+}
+
+// of says whose error err is.
+func of(v *VCenter, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &sourceError{v.Name, err}
 }
 
 // errAmbiguous says that what is asked for is something of one vCenter.
@@ -47,7 +55,7 @@ func (s *Server) named(get func(*VCenter, http.ResponseWriter, *http.Request) er
 		var names []string
 		for i := range s.VCenters {
 			if s.VCenters[i].Name == name {
-				return get(&s.VCenters[i], w, r)
+				return of(&s.VCenters[i], get(&s.VCenters[i], w, r))
 			}
 			names = append(names, s.VCenters[i].Name)
 		}

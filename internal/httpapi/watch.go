@@ -90,7 +90,6 @@ func (s *Server) getWatch(stopping context.Context, q *query, w http.ResponseWri
 func streamHeaders(h http.Header) {
 	h.Set("Cache-Control", "no-store, no-transform")
 	h.Set("X-Accel-Buffering", "no") // nginx
-	h.Set("X-Content-Type-Options", "nosniff")
 }
 
 // watchAge ends each watch at its own moment, so that after a restart the clients do not

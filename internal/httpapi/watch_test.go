@@ -221,7 +221,6 @@ func TestLinesHaveBookmarksForThoseWhoAskAndNothingElse(t *testing.T) {
 			"watch=true&offset=1&timeoutSeconds=8":                                           "1",
 			"watch=true&offset=1&timeoutSeconds=20&format=ndjson":                            "1",
 			"watch=true&offset=1&timeoutSeconds=8&format=ndjson&bookmarks=true&heartbeat=3s": "start 1 caught-up idle idle close",
-			"watch=true&offset=1&timeoutSeconds=8&bookmarks=true":                            "1",
 			"watch=true&offset=now&timeoutSeconds=8&format=ndjson&bookmarks=1":               "start close",
 			"watch=true&offset=1&limit=1&format=ndjson&bookmarks=true":                       "start 1 close",
 		} {

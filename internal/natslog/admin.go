@@ -37,6 +37,9 @@ func Inspect(ctx context.Context, config Config, do func(context.Context, *Store
 		_, err := os.Stat(filepath.Join(config.Dir, "jetstream"))
 		switch {
 		case errors.Is(err, os.ErrNotExist):
+			if _, err := os.Stat(config.Dir); err != nil {
+				return fmt.Errorf("there is no directory %s", config.Dir)
+			}
 			return fmt.Errorf("the directory %s holds no logs", config.Dir)
 		case errors.Is(err, syscall.ENOTDIR): // lock says so
 		case err != nil:

@@ -52,7 +52,7 @@ func TestInspectMakesAndChangesNothing(t *testing.T) {
 	}
 	absent := config
 	absent.Dir = filepath.Join(config.Dir, "absent")
-	if err := Inspect(t.Context(), absent, nil); err == nil || !strings.Contains(err.Error(), "holds no logs") {
+	if err := Inspect(t.Context(), absent, nil); err == nil || !strings.Contains(err.Error(), "there is no directory") {
 		t.Errorf("no directory: %v", err)
 	}
 	if _, err := os.Stat(absent.Dir); err == nil {
