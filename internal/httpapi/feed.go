@@ -114,12 +114,13 @@ func (s *source) leap(ctx context.Context, f *filter.Filter, wanted int) error {
 	}
 	s.barren = 0
 	covered := s.vcenter.Index.Coverage()
-	if covered.Building || covered.Rows == 0 || covered.From > s.done || covered.Through <= s.highest {
+	next, known := s.vcenter.Index.After(f, s.done, 1)
+	if !known || covered.Rows == 0 || covered.Through <= s.highest {
 		return nil
 	}
 	var to vstream.Position = vstream.After(covered.Through)
 	at := covered.Through
-	if next := s.vcenter.Index.After(f, s.done, 1); len(next) > 0 {
+	if len(next) > 0 {
 		if next[0] <= s.highest { // it came late: that offset is no place ahead
 			return nil
 		}

@@ -68,7 +68,7 @@ func (s *Server) getPage(stopping context.Context, q *query, w http.ResponseWrit
 		return err
 	}
 	h := w.Header()
-	setRanges(h, rangesOf(q.vcenters))
+	setRanges(h, rangesOf(q.vcenters), len(q.served) > 1)
 	h.Set("Cache-Control", "no-store")
 	h.Set("Stream-Next-Cursor", p.next.String())
 	if p.upToDate {
@@ -275,16 +275,15 @@ func (q *query) readPart(ctx context.Context, v *VCenter, scanUntil time.Time) (
 // that may pass. It reports whether that is all of the part; it is not where the index does
 // not know so old events.
 func (q *query) lookUp(ctx context.Context, v *VCenter, p *part, scanUntil time.Time) (whole bool, err error) {
-	covered := v.Index.Coverage()
-	if covered.Building || covered.Rows == 0 || covered.Through < p.first {
-		return false, nil
-	}
 	for bytes := 0; ; {
 		n := q.limit - len(p.events)
 		if q.filter.NeedsMessage() { // most of what the index finds may not pass
 			n = scanChunk
 		}
-		offsets := v.Index.Before(q.filter, p.first, n)
+		offsets, from, known := v.Index.Before(q.filter, p.first, n)
+		if !known {
+			return false, nil
+		}
 		for _, offset := range slices.Backward(offsets) {
 			e, err := v.Log.Get(ctx, offset)
 			var notFound *vstream.NotFoundError
@@ -309,8 +308,8 @@ func (q *query) lookUp(ctx context.Context, v *VCenter, p *part, scanUntil time.
 			}
 		}
 		if len(offsets) < n {
-			p.first, p.whole = covered.From, covered.Whole
-			return covered.Whole, nil
+			p.first, p.whole = from, v.Index.Coverage().Whole
+			return p.whole, nil
 		}
 	}
 }
@@ -427,15 +426,16 @@ func rangesOf(vcenters []*VCenter) map[string]vstream.Range {
 	return ranges
 }
 
-// setRanges tells what logs hold, in headers: of one an offset, of several a cursor.
-func setRanges(h http.Header, ranges map[string]vstream.Range) {
+// setRanges tells what logs hold, in headers: of one an offset, of several a cursor, also
+// while only one of them holds something.
+func setRanges(h http.Header, ranges map[string]vstream.Range, several bool) {
 	earliest, latest := vstream.Cursor{}, vstream.Cursor{}
 	for name, held := range ranges {
 		earliest[name], latest[name] = held.Earliest, held.Latest
 	}
 	text := func(c vstream.Cursor) string {
 		for _, offset := range c {
-			if len(c) == 1 {
+			if !several {
 				return offset.String()
 			}
 		}

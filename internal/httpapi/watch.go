@@ -53,7 +53,7 @@ func (s *Server) getWatch(stopping context.Context, q *query, w http.ResponseWri
 		return err
 	}
 	h := w.Header()
-	setRanges(h, ranges)
+	setRanges(h, ranges, len(q.served) > 1)
 	h.Set("Stream-Next-Cursor", f.cursor().String())
 	h.Set("Content-Type", q.form.stream)
 	streamHeaders(h)
@@ -223,7 +223,7 @@ func (w *watch) bookmark(reason string) {
 	}
 	mark := bookmark{Cursor: w.feed.cursor().String(), UpToDate: w.upToDate, Reason: reason}
 	ranges := rangesOf(w.vcenters)
-	if len(w.vcenters) > 1 {
+	if len(w.served) > 1 {
 		mark.Ranges = ranges
 	} else if held, some := ranges[w.vcenters[0].Name]; some {
 		mark.Earliest, mark.Latest = &held.Earliest, &held.Latest
