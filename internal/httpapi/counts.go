@@ -144,7 +144,7 @@ func (c counting) of(ctx context.Context, vcenters []VCenter) ([]counted, error)
 		if c.filter.NeedsMessage() {
 			events, from, whole, err := c.scan(ctx, v, deadline)
 			if err != nil {
-				return nil, &sourceError{v.Name, err}
+				return nil, &sourceError{vcenter: v.Name, err: err}
 			}
 			part = counted{v, index.Of(events), nil, whole, from}
 		}

@@ -3,17 +3,18 @@ package httpapi
 import (
 	"context"
 	"fmt"
+	"maps"
 	"reflect"
 	"strconv"
 	"time"
 
 	"vstream"
-	"vstream/internal/filter"
 )
 
 // A feed reads the logs of vCenters as one: each in its own order, and together by time as
 // far as they have been read. At the tail nobody waits for anybody.
 type feed struct {
+	query   *query    // that it is for
 	sources []*source // in the order of their names
 	until   time.Time // each ends at its first event after that; zero is never
 }
@@ -29,12 +30,28 @@ type source struct {
 	wanted  int             // that count
 	over    bool            // the next event comes after the feed's end
 	beyond  vstream.Offset  // of that event
+	// unproven tells that done is of a cursor, and the log was empty: that may yet turn out
+	// to be another one than the cursor is of.
+	unproven bool
 }
 
-// A sourceError is an error of one source.
+// A sourceError is an error of one source. Others is where reading is in the logs of other
+// vCenters; nil where no others are served.
 type sourceError struct {
 	vcenter string
+	others  vstream.Cursor
 	err     error
+}
+
+// failure is an error of one vCenter, met by a reader at a cursor.
+func (q *query) failure(v *VCenter, at vstream.Cursor, err error) error {
+	failed := &sourceError{vcenter: v.Name, err: err}
+	if len(q.served) > 1 {
+		failed.others = vstream.Cursor{}
+		maps.Copy(failed.others, at)
+		delete(failed.others, v.Name)
+	}
+	return failed
 }
 
 func (e *sourceError) Error() string { return e.err.Error() }
@@ -47,7 +64,7 @@ func (f *feed) next(ctx context.Context) (*source, []vstream.Event, error) {
 	for _, s := range f.sources {
 		if len(s.events) == 0 && !s.over {
 			if err := s.fill(ctx); err != nil {
-				return nil, nil, &sourceError{s.vcenter.Name, err}
+				return nil, nil, f.query.failure(s.vcenter, f.cursor(), err)
 			}
 			s.end(f.until)
 		}
@@ -74,6 +91,15 @@ func (f *feed) next(ctx context.Context) (*source, []vstream.Event, error) {
 
 // fill reads the events that come next.
 func (s *source) fill(ctx context.Context) (err error) {
+	if s.unproven {
+		if _, some := s.vcenter.Log.Range(); some {
+			reached, err := s.vcenter.reaches(ctx, s.done)
+			if err != nil {
+				return err
+			}
+			s.unproven = !reached
+		}
+	}
 	s.events, err = s.reader.Next(ctx)
 	return err
 }
@@ -103,9 +129,9 @@ func (s *source) pass() {
 // where the next one is.
 const leapAfter = 2000
 
-// leap moves past events that f does not pass, where there are many and the index knows it.
-// Wanted is how many events have been wanted so far.
-func (s *source) leap(ctx context.Context, f *filter.Filter, wanted int) error {
+// leap moves s past events that the filter does not pass, where there are many and the index
+// knows it. Wanted is how many events have been wanted so far.
+func (f *feed) leap(ctx context.Context, s *source, wanted int) error {
 	if wanted != s.wanted {
 		s.wanted, s.barren = wanted, 0
 	}
@@ -114,7 +140,7 @@ func (s *source) leap(ctx context.Context, f *filter.Filter, wanted int) error {
 	}
 	s.barren = 0
 	covered := s.vcenter.Index.Coverage()
-	next, known := s.vcenter.Index.After(f, s.done, 1)
+	next, known := s.vcenter.Index.After(f.query.filter, s.done, 1)
 	if !known || covered.Rows == 0 || covered.Through <= s.highest {
 		return nil
 	}
@@ -128,7 +154,7 @@ func (s *source) leap(ctx context.Context, f *filter.Filter, wanted int) error {
 	}
 	r, err := s.vcenter.Log.Open(ctx, to)
 	if err != nil {
-		return &sourceError{s.vcenter.Name, err}
+		return f.query.failure(s.vcenter, f.cursor(), err)
 	}
 	s.reader, s.done, s.highest = r, at, max(s.highest, at)
 	return nil
@@ -222,13 +248,14 @@ func (f *feed) appendCursor(b []byte) []byte {
 	return b
 }
 
-// open opens the logs of these vCenters at start.
-func open(ctx context.Context, vcenters []*VCenter, from start, until time.Time) (*feed, error) {
-	f := &feed{until: until}
-	for _, v := range vcenters {
+// open opens the logs at a start.
+func (q *query) open(ctx context.Context, from start, until time.Time) (*feed, error) {
+	f := &feed{query: q, until: until}
+	for _, v := range q.vcenters {
 		s, err := from.open(ctx, v)
 		if err != nil {
-			return nil, &sourceError{v.Name, err}
+			after, _ := from.(startAfter)
+			return nil, q.failure(v, after.Cursor, err)
 		}
 		s.end(until)
 		f.sources = append(f.sources, s)
@@ -319,17 +346,18 @@ func (c startAfter) open(ctx context.Context, v *VCenter) (*source, error) {
 	if !named {
 		return startOldest{}.open(ctx, v)
 	}
-	if err := v.reaches(ctx, after); err != nil {
+	reached, err := v.reaches(ctx, after)
+	if err != nil {
 		return nil, err
 	}
 	r, err := v.Log.Open(ctx, vstream.After(after))
-	return &source{vcenter: v, reader: r, done: after}, err
+	return &source{vcenter: v, reader: r, done: after, unproven: !reached}, err
 }
 
 // reaches waits until the log holds this offset or a higher one. Where that takes long, it
-// fails: the log was lost or replaced, or cannot be filled now. An empty log of which the
-// collector thinks that all is well passes: there is nothing to tell.
-func (v *VCenter) reaches(ctx context.Context, offset vstream.Offset) error {
+// fails: the log was lost or replaced, or cannot be filled now. Only of an empty log of which
+// the collector thinks that all is well, it reports false: there is nothing to tell yet.
+func (v *VCenter) reaches(ctx context.Context, offset vstream.Offset) (bool, error) {
 	wait := aheadPatience
 	if s := v.Status(); collected(s) && time.Since(s.Since) > aheadPatience {
 		wait = laterPatience
@@ -339,24 +367,24 @@ func (v *VCenter) reaches(ctx context.Context, offset vstream.Offset) error {
 	for {
 		r, err := v.Log.Open(ctx, vstream.Newest(0))
 		if err != nil {
-			return err
+			return false, err
 		}
 		held, some := v.Log.Range()
 		if some && held.Latest >= offset {
-			return nil
+			return true, nil
 		}
 		select {
 		case <-r.More():
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return false, context.Cause(ctx)
 		case <-patience.C:
 			switch {
 			case !collected(v.Status()):
-				return &vstream.UnavailableError{Err: fmt.Errorf("the log of %s has yet to be filled up to offset %d", v.Name, offset)}
+				return false, &vstream.UnavailableError{Err: fmt.Errorf("the log of %s has yet to be filled up to offset %d", v.Name, offset)}
 			case some:
-				return &aheadError{offset, held}
+				return false, &aheadError{offset, held}
 			}
-			return nil
+			return false, nil
 		}
 	}
 }

@@ -1,10 +1,15 @@
 package httpapi
 
 import (
+	"context"
+	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"vstream"
 	"vstream/internal/index"
@@ -61,4 +66,92 @@ func TestAFilterByVCenterLeavesTheOthersAlone(t *testing.T) {
 	if text := body(t, res); res.StatusCode != http.StatusBadRequest || !strings.Contains(text, `"parameter":"vcenter"`) {
 		t.Errorf("of no vCenter: %s %s", res.Status, text)
 	}
+}
+
+// overtakenLog is a log that retention overtakes its readers in when it is told to.
+type overtakenLog struct {
+	vstream.Log
+	overtaken atomic.Bool
+}
+
+func (l *overtakenLog) Open(ctx context.Context, p vstream.Position) (vstream.Reader, error) {
+	r, err := l.Log.Open(ctx, p)
+	return overtakenReader{r, l}, err
+}
+
+type overtakenReader struct {
+	vstream.Reader
+	log *overtakenLog
+}
+
+func (r overtakenReader) Next(ctx context.Context) ([]vstream.Event, error) {
+	if held, _ := r.log.Range(); r.log.overtaken.Load() {
+		return nil, &vstream.ExpiredError{Requested: held.Earliest - 1, Earliest: held.Earliest, Latest: held.Latest}
+	}
+	return r.Reader.Next(ctx)
+}
+
+// After retention has overtaken a watch of several vCenters, the resume that its problem
+// names goes on with the others where the watch was.
+func TestTheResumeOfAMergedWatchGoesOnWhereItWas(t *testing.T) {
+	for _, query := range []string{"", "&cursor=vc1.1~vc2.1", "&offset=earliest"} {
+		log, second := memlog.New(300, 1<<30), memlog.New(300, 1<<30)
+		_ = log.Append(t.Context(), []vstream.Event{event("vc1", 1, "T")})
+		_ = second.Append(t.Context(), []vstream.Event{event("vc2", 1, "T")})
+		first := &overtakenLog{Log: log}
+		base := serveAll(t, vcentersOf(first, second))
+		w := openWatch(t, http.DefaultClient, base+"/api/v1/events?format=ndjson&watch=true&type=T"+query)
+		_ = second.Append(t.Context(), []vstream.Event{event("vc2", 2, "T")})
+		for w.lines.Scan() && !strings.Contains(w.lines.Text(), `"2"`) {
+		}
+		first.overtaken.Store(true)
+		_ = log.Append(t.Context(), []vstream.Event{event("vc1", 3, "T")})
+		var problem line
+		for w.lines.Scan() {
+			_ = json.Unmarshal(w.lines.Bytes(), &problem)
+		}
+		first.overtaken.Store(false)
+		if problem.Type != typeProblem {
+			t.Fatalf("%q: the watch ended with %+v", query, problem)
+		}
+		resume := strings.NewReplacer("watch=true", "watch=false", "ndjson", "json").Replace(problem.Data.Resume)
+		if page, _ := readPage(t, base+resume); !slices.Equal(page, []string{"vc1.1", "vc1.3"}) {
+			t.Errorf("%q: %s gives %v", query, resume, page)
+		}
+	}
+}
+
+// A log that is empty after a restart proves nothing about a cursor. Once it is not, it does.
+func TestACursorBeyondALogThatWasEmptyIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		listener := newPipes()
+		log := memlog.New(100, 1<<30)
+		stop := run(t, &Server{Listener: listener, VCenters: vcentersOf(log), WatchMaxAge: time.Hour})
+		client := &http.Client{Transport: &http.Transport{DialContext: listener.dial}}
+		w := openWatch(t, client, "http://server/api/v1/events?format=sse&cursor=vc1.9")
+		if b, _ := w.block(); b.data.Data.Reason != "start" || b.id != "vc1.9" || b.data.Data.Earliest != nil {
+			t.Errorf("it begins with %+v", b)
+		}
+		appendTo(t, log, 1, 2)
+		for {
+			b, ok := w.block()
+			if !ok {
+				t.Error("it ended without a problem")
+				break
+			}
+			if b.event == "problem" {
+				if b.data.Data.Status != http.StatusConflict {
+					t.Errorf("the problem is %+v", b)
+				}
+				break
+			}
+			if b.data.Data.Earliest != nil {
+				t.Errorf("events 1 and 2 were passed over: %+v", b)
+				break
+			}
+		}
+		w.res.Body.Close()
+		client.CloseIdleConnections()
+		stop()
+	})
 }

@@ -80,7 +80,7 @@ func (s *Server) getPage(stopping context.Context, q *query, w http.ResponseWrit
 
 // begin waits until one of the logs holds something, or patience is over.
 func (q *query) begin(ctx, patience context.Context) error {
-	f, err := open(ctx, q.vcenters, startOldest{}, time.Time{})
+	f, err := q.open(ctx, startOldest{}, time.Time{})
 	if err == nil {
 		_, _ = f.wait(patience, nil)
 	}
@@ -90,7 +90,7 @@ func (q *query) begin(ctx, patience context.Context) error {
 // forward reads a page from its beginning on. When there is nothing yet, it waits for the
 // first event until patience is done.
 func (q *query) forward(ctx, patience context.Context) (*page, error) {
-	f, err := open(ctx, q.vcenters, q.from, q.until)
+	f, err := q.open(ctx, q.from, q.until)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +130,7 @@ func (q *query) forward(ctx, patience context.Context) (*page, error) {
 		if len(p.items) == q.limit || p.bytes >= pageBytes || !q.filter.All() && time.Now().After(scanUntil) {
 			break
 		}
-		if err := s.leap(ctx, q.filter, len(p.items)); err != nil {
+		if err := f.leap(ctx, s, len(p.items)); err != nil {
 			return nil, err
 		}
 	}
@@ -157,7 +157,7 @@ func (q *query) backward(ctx context.Context) (*page, error) {
 	for i, v := range q.vcenters {
 		var err error
 		if parts[i], err = q.readPart(ctx, v, scanUntil); err != nil {
-			return nil, &sourceError{v.Name, err}
+			return nil, q.failure(v, q.before, err)
 		}
 	}
 	p := &page{next: vstream.Cursor{}, upToDate: q.before == nil && q.until.IsZero()}

@@ -45,7 +45,7 @@ func (s *Server) getWatch(stopping context.Context, q *query, w http.ResponseWri
 	defer end(nil)
 	defer context.AfterFunc(stopping, func() { end(errStopping) })()
 	ranges := rangesOf(q.vcenters)
-	f, err := open(ctx, q.vcenters, q.from, q.until)
+	f, err := q.open(ctx, q.from, q.until)
 	if err != nil {
 		if errors.Is(err, errStopping) {
 			return errShuttingDown
@@ -192,7 +192,7 @@ func (w *watch) send(ctx context.Context, s *source, events []vstream.Event) err
 	if w.bookmarks {
 		w.touch()
 	}
-	return s.leap(ctx, w.filter, w.sent)
+	return w.feed.leap(ctx, s, w.sent)
 }
 
 // touch takes note that something was sent, if something was.
