@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -294,45 +295,58 @@ func (startNow) open(ctx context.Context, v *VCenter) (*source, error) {
 }
 
 func (startOldest) open(ctx context.Context, v *VCenter) (*source, error) {
-	r, err := v.Log.Open(ctx, vstream.Oldest{})
-	return &source{vcenter: v, reader: r, done: -1}, err
+	return v.open(ctx, vstream.Oldest{}, -1)
 }
 
 func (startLatest) open(ctx context.Context, v *VCenter) (*source, error) {
-	r, err := v.Log.Open(ctx, vstream.Newest(1))
-	if err != nil {
-		return nil, err
-	}
-	s := &source{vcenter: v, reader: r, done: -1}
-	if err := s.fill(ctx); err != nil {
-		return nil, err
-	}
-	if len(s.events) > 0 {
-		s.done = s.events[0].Offset - 1
-	}
-	return s, nil
+	return v.open(ctx, vstream.Newest(1), -1)
 }
 
 func (o startAt) open(ctx context.Context, v *VCenter) (*source, error) {
-	r, err := v.Log.Open(ctx, vstream.At(o))
-	return &source{vcenter: v, reader: r, done: vstream.Offset(o) - 1}, err
+	return v.open(ctx, vstream.At(o), vstream.Offset(o)-1)
 }
 
 func (t startSince) open(ctx context.Context, v *VCenter) (*source, error) {
-	before, some := v.Log.Range()
-	r, err := v.Log.Open(ctx, vstream.Since(t))
+	done := vstream.Offset(-1)
+	if before, some := v.Log.Range(); some {
+		done = before.Latest
+	}
+	return v.open(ctx, vstream.Since(t), done)
+}
+
+// open returns a source that begins at a position. Until there is an event to read, done is
+// where it is; after that, it is behind the event that comes before: an offset between the
+// two may be that of an event that comes late.
+func (v *VCenter) open(ctx context.Context, at vstream.Position, done vstream.Offset) (*source, error) {
+	r, err := v.Log.Open(ctx, at)
 	if err != nil {
 		return nil, err
 	}
-	s := &source{vcenter: v, reader: r, done: -1}
+	s := &source{vcenter: v, reader: r, done: done}
 	if err := s.fill(ctx); err != nil {
 		return nil, err
 	}
+	if len(s.events) == 0 {
+		return s, nil
+	}
+	first := s.events[0].Offset
+	var previous []vstream.Event
+	if r, err = v.Log.Open(ctx, vstream.Before{Offset: first, N: 1}); err == nil {
+		previous, err = r.Next(ctx)
+	}
+	var expired *vstream.ExpiredError
+	held, _ := v.Log.Range()
 	switch {
-	case len(s.events) > 0:
-		s.done = s.events[0].Offset - 1
-	case some:
-		s.done = before.Latest
+	case errors.As(err, &expired): // just now: its reader will be told
+		s.done = first - 1
+	case err != nil:
+		return nil, err
+	case len(previous) > 0:
+		s.done = previous[len(previous)-1].Offset
+	case first == held.Earliest:
+		s.done = first - 1
+	default: // the oldest, but what it tells of offsets is not simple
+		s.done = -1
 	}
 	return s, nil
 }

@@ -155,3 +155,58 @@ func TestACursorBeyondALogThatWasEmptyIsTold(t *testing.T) {
 		stop()
 	})
 }
+
+// Where a watch begins is told as a place in the log: whoever comes again from there, having
+// got nothing, misses nothing of what the first one would have got, however late it came.
+func TestTheCursorOfABeginningIsItsPlace(t *testing.T) {
+	for _, c := range []struct {
+		query     string
+		log, late []vstream.Offset // what comes before the watch, and after
+		want      []string
+	}{
+		{"offset=12", []vstream.Offset{10, 12, 11, 13}, nil, []string{"12", "11", "13"}},
+		{"offset=12", []vstream.Offset{10, 12}, []vstream.Offset{11, 13}, []string{"12", "11", "13"}},
+		{"offset=latest", []vstream.Offset{10, 12}, []vstream.Offset{11}, []string{"12", "11"}},
+		{"since=1700000012", []vstream.Offset{10, 12, 11}, nil, []string{"12", "11"}},
+		{"since=1700000001", []vstream.Offset{10, 12, 9}, nil, []string{"10", "12", "9"}},
+		{"offset=now", []vstream.Offset{10, 12, 11}, []vstream.Offset{13}, []string{"13"}},
+		{"offset=13", []vstream.Offset{10, 12}, []vstream.Offset{11, 13}, []string{"11", "13"}}, // from a place on
+		{"offset=earliest", []vstream.Offset{10, 12, 11}, nil, []string{"10", "12", "11"}},
+		{"offset=earliest", nil, []vstream.Offset{10, 12, 11}, []string{"10", "12", "11"}},
+	} {
+		log := memlog.New(100, 1<<30)
+		add := func(offsets []vstream.Offset) {
+			for _, o := range offsets {
+				_ = log.Append(t.Context(), []vstream.Event{event("vc1", o, "T")})
+			}
+		}
+		add(c.log)
+		base := serveAll(t, vcentersOf(log))
+		w := openWatch(t, http.DefaultClient, base+"/api/v1/events?watch=1&"+c.query)
+		cursor := w.res.Header.Get("Stream-Next-Cursor")
+		add(c.late)
+		page, _ := readPage(t, base+"/api/v1/events?cursor="+cursor)
+		for i := range page {
+			page[i] = strings.TrimPrefix(page[i], "vc1.")
+		}
+		if !slices.Equal(page, c.want) {
+			t.Errorf("%s of %v begins at %s, from where come %v, want %v", c.query, c.log, cursor, page, c.want)
+		}
+	}
+}
+
+// Also of a log that a reader has yet to get something of, it is told what it missed.
+func TestWhatIsDroppedBeforeItWasReadIsMissed(t *testing.T) {
+	first, second := memlog.New(100, 1<<30), memlog.New(10, 1<<30)
+	_ = first.Append(t.Context(), []vstream.Event{event("vc1", 1, "T"), event("vc1", 2, "T")})
+	_ = second.Append(t.Context(), []vstream.Event{event("vc2", 50, "T"), event("vc2", 51, "T")})
+	base := serveAll(t, vcentersOf(first, second))
+	_, h := readPage(t, base+"/api/v1/events?offset=earliest&limit=2")
+	for o := vstream.Offset(52); o < 70; o++ {
+		_ = second.Append(t.Context(), []vstream.Event{event("vc2", o, "T")})
+	}
+	res := get(t, base+linkOf(h, "next"))
+	if text := body(t, res); res.StatusCode != http.StatusGone || !strings.Contains(text, `"requested":50,"earliest":60`) {
+		t.Errorf("%s: %s %s", linkOf(h, "next"), res.Status, text)
+	}
+}
