@@ -210,3 +210,43 @@ func TestWhatIsDroppedBeforeItWasReadIsMissed(t *testing.T) {
 		t.Errorf("%s: %s %s", linkOf(h, "next"), res.Status, text)
 	}
 }
+
+// A page that is read backwards has what is left when the log drops its oldest event at the
+// moment it is read.
+func TestAPageHasWhatIsLeftWhileTheLogDropsEvents(t *testing.T) {
+	log := memlog.New(300, 1<<30)
+	for o := vstream.Offset(1); o <= 300; o++ {
+		_ = log.Append(t.Context(), []vstream.Event{event("vc1", o, "T")})
+	}
+	dropping := &droppingLog{Log: log, next: 301}
+	base := serveAll(t, vcentersOf(dropping))
+	for _, query := range []string{"limit=300", "type=T&limit=1000"} {
+		dropping.left.Store(2)
+		page, _ := readPage(t, base+"/api/v1/events?"+query)
+		held, _ := log.Range()
+		if len(page) != 300 || page[0] != "vc1."+held.Earliest.String() {
+			t.Errorf("%s: %d events from %v on", query, len(page), page[:min(1, len(page))])
+		}
+	}
+	dropping.left.Store(2)
+	if res := get(t, base+"/api/v1/facets?q=happened"); res.StatusCode != http.StatusOK {
+		t.Errorf("facets: %s", body(t, res))
+	}
+}
+
+// droppingLog drops its oldest event for a new one whenever it has been opened, while some
+// are left.
+type droppingLog struct {
+	vstream.Log
+	left atomic.Int64
+	next vstream.Offset
+}
+
+func (l *droppingLog) Open(ctx context.Context, p vstream.Position) (vstream.Reader, error) {
+	r, err := l.Log.Open(ctx, p)
+	if l.left.Add(-1) >= 0 {
+		_ = l.Append(ctx, []vstream.Event{event("vc1", l.next, "T")})
+		l.next++
+	}
+	return r, err
+}

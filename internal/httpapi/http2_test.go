@@ -112,7 +112,9 @@ func TestAStopEndsWhateverWaitsProperly(t *testing.T) {
 	log, second := memlog.New(1000, 1<<30), memlog.New(1000, 1<<30)
 	appendTo(t, log, 1)
 	var requests atomic.Int64
-	stop := run(t, &Server{Listener: listener, VCenters: vcentersOf(log, second), WatchMaxAge: time.Hour,
+	vcenters := vcentersOf(log, second)
+	vcenters[0].Status = func() vstream.Status { return vstream.Status{State: vstream.Connecting} }
+	stop := run(t, &Server{Listener: listener, VCenters: vcenters, WatchMaxAge: time.Hour,
 		Guard: func(next http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				requests.Add(1)
@@ -144,6 +146,18 @@ func TestAStopEndsWhateverWaitsProperly(t *testing.T) {
 			}
 		}
 	}
+	n++
+	all.Go(func() { // it waits for the log to be filled
+		res, err := (&http.Client{Transport: one}).Get("http://" + listener.Addr().String() + "/api/v1/events?cursor=vc1.9")
+		if err != nil {
+			broken <- err
+			return
+		}
+		defer res.Body.Close()
+		if res.StatusCode != http.StatusServiceUnavailable {
+			broken <- fmt.Errorf("a page that waits for its log: %s", res.Status)
+		}
+	})
 	for requests.Load() < int64(n) {
 		time.Sleep(time.Millisecond)
 	}

@@ -55,7 +55,7 @@ func (s *Server) getPage(stopping context.Context, q *query, w http.ResponseWrit
 	var p *page
 	var err error
 	if q.from != nil {
-		p, err = q.forward(r.Context(), patience)
+		p, err = q.forward(r.Context(), stopping, patience)
 	} else {
 		if len(ranges) == 0 {
 			if err := q.begin(r.Context(), patience); err != nil {
@@ -89,8 +89,14 @@ func (q *query) begin(ctx, patience context.Context) error {
 
 // forward reads a page from its beginning on. When there is nothing yet, it waits for the
 // first event until patience is done.
-func (q *query) forward(ctx, patience context.Context) (*page, error) {
-	f, err := q.open(ctx, q.from, q.until)
+func (q *query) forward(ctx, stopping, patience context.Context) (*page, error) {
+	opening, end := context.WithCancelCause(ctx) // which may wait for a log to be filled
+	defer end(nil)
+	defer context.AfterFunc(stopping, func() { end(errStopping) })()
+	f, err := q.open(opening, q.from, q.until)
+	if errors.Is(err, errStopping) {
+		return nil, errShuttingDown
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -347,11 +353,25 @@ type scanned struct {
 	full        bool            // there were more matching than a page needs
 }
 
+// readChunk reads n events from a position on, which is as far from its end. Where the log
+// drops the first ones at this very moment, it reads those that are left.
 func (q *query) readChunk(ctx context.Context, v *VCenter, at vstream.Position, n int) (c scanned, err error) {
-	r, err := v.Log.Open(ctx, at)
-	if err != nil {
-		return c, err
+	for range 5 {
+		var r vstream.Reader
+		if r, err = v.Log.Open(ctx, at); err != nil {
+			return c, err
+		}
+		c, err = q.scan(ctx, v, r, n)
+		var expired *vstream.ExpiredError
+		if !errors.As(err, &expired) {
+			break
+		}
 	}
+	return c, err
+}
+
+// scan reads n events.
+func (q *query) scan(ctx context.Context, v *VCenter, r vstream.Reader, n int) (c scanned, err error) {
 	for c.events < n {
 		events, err := r.Next(ctx)
 		if err != nil {
