@@ -168,3 +168,38 @@ func TestAStopEndsWhateverWaitsProperly(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// One stream that nobody reads is cut off, and the others of its connection go on.
+func TestAStreamOfHTTP2ThatNobodyReadsIsCutOffAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		listener := newPipes()
+		log := memlog.New(1000, 1<<30)
+		var watches atomic.Int64
+		stop := run(t, &Server{Listener: listener, VCenters: only(log), WatchMaxAge: 24 * time.Hour,
+			Admit: func(*http.Request) (func(), bool) {
+				watches.Add(1)
+				return func() { watches.Add(-1) }, true
+			}})
+		transport := h2c(listener.dial)
+		client := &http.Client{Transport: transport}
+		idle := openWatch(t, client, "http://server/api/v1/events?watch=true&offset=1000")
+		unread := openWatch(t, client, "http://server/api/v1/events?watch=true&offset=0")
+		for o := range vstream.Offset(20) {
+			e := event("vc1", o, "T")
+			e.JSON = append(e.JSON, make([]byte, 500_000)...)
+			_ = log.Append(t.Context(), []vstream.Event{e})
+		}
+		time.Sleep(2 * writeTimeout)
+		if n := watches.Load(); n != 1 {
+			t.Errorf("there are %d watches", n)
+		}
+		_ = log.Append(t.Context(), []vstream.Event{event("vc1", 1000, "T")})
+		if !idle.lines.Scan() {
+			t.Errorf("the other watch ended: %v", idle.lines.Err())
+		}
+		idle.res.Body.Close()
+		unread.res.Body.Close()
+		transport.CloseIdleConnections()
+		stop()
+	})
+}
