@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -144,7 +145,7 @@ func (c counting) of(ctx context.Context, vcenters []VCenter) ([]counted, error)
 		if c.filter.NeedsMessage() {
 			events, from, whole, err := c.scan(ctx, v, deadline)
 			if err != nil {
-				return nil, &sourceError{v.Name, err}
+				return nil, &sourceError{vcenter: v.Name, err: err}
 			}
 			part = counted{v, index.Of(events), nil, whole, from}
 		}
@@ -164,6 +165,10 @@ func (c counting) scan(ctx context.Context, v *VCenter, deadline time.Time) (eve
 	n, found := scanChunk, 0
 	for at := vstream.Position(vstream.Newest(n)); ; {
 		chunk, err := q.readChunk(ctx, v, at, n)
+		var expired *vstream.ExpiredError
+		if len(parts) > 0 && errors.As(err, &expired) {
+			chunk, err = scanned{}, nil // dropped meanwhile
+		}
 		if err != nil {
 			return nil, time.Time{}, false, err
 		}

@@ -2,18 +2,20 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"strconv"
 	"time"
 
 	"vstream"
-	"vstream/internal/filter"
 )
 
 // A feed reads the logs of vCenters as one: each in its own order, and together by time as
 // far as they have been read. At the tail nobody waits for anybody.
 type feed struct {
+	query   *query    // that it is for
 	sources []*source // in the order of their names
 	until   time.Time // each ends at its first event after that; zero is never
 }
@@ -32,10 +34,23 @@ type source struct {
 	beyond  vstream.Offset  // of that event
 }
 
-// A sourceError is an error of one source.
+// A sourceError is an error of one source. Others is where reading is in the logs of other
+// vCenters; nil where no others are served.
 type sourceError struct {
 	vcenter string
+	others  vstream.Cursor
 	err     error
+}
+
+// failure is an error of one vCenter, met by a reader at a cursor.
+func (q *query) failure(v *VCenter, at vstream.Cursor, err error) error {
+	failed := &sourceError{vcenter: v.Name, err: err}
+	if len(q.served) > 1 {
+		failed.others = vstream.Cursor{}
+		maps.Copy(failed.others, at)
+		delete(failed.others, v.Name)
+	}
+	return failed
 }
 
 func (e *sourceError) Error() string { return e.err.Error() }
@@ -48,7 +63,7 @@ func (f *feed) next(ctx context.Context) (*source, []vstream.Event, error) {
 	for _, s := range f.sources {
 		if len(s.events) == 0 && !s.over {
 			if err := s.fill(ctx); err != nil {
-				return nil, nil, &sourceError{s.vcenter.Name, err}
+				return nil, nil, f.query.failure(s.vcenter, f.cursor(), err)
 			}
 			s.end(f.until)
 		}
@@ -104,9 +119,9 @@ func (s *source) pass() {
 // where the next one is.
 const leapAfter = 2000
 
-// leap moves past events that f does not pass, where there are many and the index knows it.
-// Wanted is how many events have been wanted so far.
-func (s *source) leap(ctx context.Context, f *filter.Filter, wanted int) error {
+// leap moves s past events that the filter does not pass, where there are many and the index
+// knows it. Wanted is how many events have been wanted so far.
+func (f *feed) leap(ctx context.Context, s *source, wanted int) error {
 	if wanted != s.wanted {
 		s.wanted, s.barren = wanted, 0
 	}
@@ -115,12 +130,13 @@ func (s *source) leap(ctx context.Context, f *filter.Filter, wanted int) error {
 	}
 	s.barren = 0
 	covered := s.vcenter.Index.Coverage()
-	if covered.Building || covered.Rows == 0 || covered.From > s.done || covered.Through <= s.highest {
+	next, known := s.vcenter.Index.After(f.query.filter, s.done, 1)
+	if !known || covered.Rows == 0 || covered.Through <= s.highest {
 		return nil
 	}
 	var to vstream.Position = vstream.After(covered.Through)
 	at := covered.Through
-	if next := s.vcenter.Index.After(f, s.done, 1); len(next) > 0 {
+	if len(next) > 0 {
 		if next[0] <= s.highest { // it came late: that offset is no place ahead
 			return nil
 		}
@@ -128,7 +144,7 @@ func (s *source) leap(ctx context.Context, f *filter.Filter, wanted int) error {
 	}
 	r, err := s.vcenter.Log.Open(ctx, to)
 	if err != nil {
-		return &sourceError{s.vcenter.Name, err}
+		return f.query.failure(s.vcenter, f.cursor(), err)
 	}
 	s.reader, s.done, s.highest = r, at, max(s.highest, at)
 	return nil
@@ -222,13 +238,14 @@ func (f *feed) appendCursor(b []byte) []byte {
 	return b
 }
 
-// open opens the logs of these vCenters at start.
-func open(ctx context.Context, vcenters []*VCenter, from start, until time.Time) (*feed, error) {
-	f := &feed{until: until}
-	for _, v := range vcenters {
+// open opens the logs at a start.
+func (q *query) open(ctx context.Context, from start, until time.Time) (*feed, error) {
+	f := &feed{query: q, until: until}
+	for _, v := range q.vcenters {
 		s, err := from.open(ctx, v)
 		if err != nil {
-			return nil, &sourceError{v.Name, err}
+			after, _ := from.(startAfter)
+			return nil, q.failure(v, after.Cursor, err)
 		}
 		s.end(until)
 		f.sources = append(f.sources, s)
@@ -267,45 +284,58 @@ func (startNow) open(ctx context.Context, v *VCenter) (*source, error) {
 }
 
 func (startOldest) open(ctx context.Context, v *VCenter) (*source, error) {
-	r, err := v.Log.Open(ctx, vstream.Oldest{})
-	return &source{vcenter: v, reader: r, done: -1}, err
+	return v.open(ctx, vstream.Oldest{}, -1)
 }
 
 func (startLatest) open(ctx context.Context, v *VCenter) (*source, error) {
-	r, err := v.Log.Open(ctx, vstream.Newest(1))
-	if err != nil {
-		return nil, err
-	}
-	s := &source{vcenter: v, reader: r, done: -1}
-	if err := s.fill(ctx); err != nil {
-		return nil, err
-	}
-	if len(s.events) > 0 {
-		s.done = s.events[0].Offset - 1
-	}
-	return s, nil
+	return v.open(ctx, vstream.Newest(1), -1)
 }
 
 func (o startAt) open(ctx context.Context, v *VCenter) (*source, error) {
-	r, err := v.Log.Open(ctx, vstream.At(o))
-	return &source{vcenter: v, reader: r, done: vstream.Offset(o) - 1}, err
+	return v.open(ctx, vstream.At(o), vstream.Offset(o)-1)
 }
 
 func (t startSince) open(ctx context.Context, v *VCenter) (*source, error) {
-	before, some := v.Log.Range()
-	r, err := v.Log.Open(ctx, vstream.Since(t))
+	done := vstream.Offset(-1)
+	if before, some := v.Log.Range(); some {
+		done = before.Latest
+	}
+	return v.open(ctx, vstream.Since(t), done)
+}
+
+// open returns a source that begins at a position. Until there is an event to read, done is
+// where it is; after that, it is behind the event that comes before: an offset between the
+// two may be that of an event that comes late.
+func (v *VCenter) open(ctx context.Context, at vstream.Position, done vstream.Offset) (*source, error) {
+	r, err := v.Log.Open(ctx, at)
 	if err != nil {
 		return nil, err
 	}
-	s := &source{vcenter: v, reader: r, done: -1}
+	s := &source{vcenter: v, reader: r, done: done}
 	if err := s.fill(ctx); err != nil {
 		return nil, err
 	}
+	if len(s.events) == 0 {
+		return s, nil
+	}
+	first := s.events[0].Offset
+	var previous []vstream.Event
+	if r, err = v.Log.Open(ctx, vstream.Before{Offset: first, N: 1}); err == nil {
+		previous, err = r.Next(ctx)
+	}
+	var expired *vstream.ExpiredError
+	held, _ := v.Log.Range()
 	switch {
-	case len(s.events) > 0:
-		s.done = s.events[0].Offset - 1
-	case some:
-		s.done = before.Latest
+	case errors.As(err, &expired): // just now: its reader will be told
+		s.done = first - 1
+	case err != nil:
+		return nil, err
+	case len(previous) > 0:
+		s.done = previous[len(previous)-1].Offset
+	case first == held.Earliest:
+		s.done = first - 1
+	default: // the oldest, but what it tells of offsets is not simple
+		s.done = -1
 	}
 	return s, nil
 }
@@ -380,7 +410,7 @@ func (f *feed) settle() (pending bool, err error) {
 		case some && held.Latest >= s.done:
 			s.pending = false
 		case some && s.vcenter.collected() > aheadPatience:
-			return true, &sourceError{s.vcenter.Name, &aheadError{s.done, held}}
+			return true, f.query.failure(s.vcenter, f.cursor(), &aheadError{s.done, held})
 		default:
 			pending = true
 		}

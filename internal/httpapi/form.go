@@ -48,7 +48,7 @@ func formOf(r *http.Request, format string) (*form, error) {
 	}
 	for _, wanted := range ranges {
 		for _, f := range forms {
-			if wanted.q > 0 && wanted.takes(f.media) && !refused(ranges, f.media) {
+			if wanted.q > 0 && wanted == decisive(ranges, f.media) {
 				return f, nil
 			}
 		}
@@ -56,9 +56,15 @@ func formOf(r *http.Request, format string) (*form, error) {
 	return nil, notAcceptable("the events are not to be had in any form that Accept names", forms)
 }
 
-// refused reports whether a type is excluded by name: with q=0.
-func refused(ranges []mediaRange, media string) bool {
-	return slices.ContainsFunc(ranges, func(m mediaRange) bool { return m.q == 0 && m.text == media })
+// decisive returns the part of Accept that is about a type: of those that take it, the most
+// exact one.
+func decisive(ranges []mediaRange, media string) (most mediaRange) {
+	for _, m := range ranges {
+		if m.takes(media) && (most.text == "" || strings.Count(m.text, "*") < strings.Count(most.text, "*")) {
+			most = m
+		}
+	}
+	return most
 }
 
 func notAcceptable(detail string, available []*form) *problem {

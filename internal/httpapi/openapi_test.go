@@ -185,7 +185,7 @@ func describedServers(t *testing.T) map[string]string {
 		"empty":       {VCenters: empty},
 		"unavailable": {VCenters: over(closed), Ready: func() error { return errClosed }},
 		"failing":     {VCenters: over(failingLog{one[0].Log})},
-		"overtaken":   {VCenters: over(overtakenLog{one[0].Log})},
+		"overtaken":   {VCenters: over(shortLog{one[0].Log})},
 		"full":        {VCenters: one, Admit: func(*http.Request) (func(), bool) { return nil, false }},
 		"guarded":     {VCenters: one},
 		"limited":     {VCenters: one},
@@ -237,20 +237,20 @@ func (failingLog) Open(context.Context, vstream.Position) (vstream.Reader, error
 	return nil, errUnexpected
 }
 
-// overtakenLog drops what its readers have yet to see once they have seen something.
-type overtakenLog struct{ vstream.Log }
+// shortLog drops what its readers have yet to see once they have seen something.
+type shortLog struct{ vstream.Log }
 
-func (l overtakenLog) Open(ctx context.Context, p vstream.Position) (vstream.Reader, error) {
+func (l shortLog) Open(ctx context.Context, p vstream.Position) (vstream.Reader, error) {
 	r, err := l.Log.Open(ctx, p)
-	return &overtakenReader{Reader: r}, err
+	return &shortReader{Reader: r}, err
 }
 
-type overtakenReader struct {
+type shortReader struct {
 	vstream.Reader
 	seen bool
 }
 
-func (r *overtakenReader) Next(ctx context.Context) ([]vstream.Event, error) {
+func (r *shortReader) Next(ctx context.Context) ([]vstream.Event, error) {
 	if r.seen {
 		return nil, &vstream.ExpiredError{Requested: 52, Earliest: 60, Latest: 99}
 	}

@@ -56,7 +56,7 @@ func (s *Server) getPage(stopping context.Context, q *query, w http.ResponseWrit
 	var p *page
 	var err error
 	if q.from != nil {
-		p, err = q.forward(r.Context(), patience)
+		p, err = q.forward(r.Context(), stopping, patience)
 	} else {
 		if len(ranges) == 0 {
 			if err := q.begin(r.Context(), patience); err != nil {
@@ -69,7 +69,7 @@ func (s *Server) getPage(stopping context.Context, q *query, w http.ResponseWrit
 		return err
 	}
 	h := w.Header()
-	setRanges(h, rangesOf(q.vcenters))
+	setRanges(h, rangesOf(q.vcenters), len(q.served) > 1)
 	h.Set("Cache-Control", "no-store")
 	h.Set("Stream-Next-Cursor", p.next.String())
 	if p.upToDate {
@@ -81,7 +81,7 @@ func (s *Server) getPage(stopping context.Context, q *query, w http.ResponseWrit
 
 // begin waits until one of the logs holds something, or patience is over.
 func (q *query) begin(ctx, patience context.Context) error {
-	f, err := open(ctx, q.vcenters, startOldest{}, time.Time{})
+	f, err := q.open(ctx, startOldest{}, time.Time{})
 	if err == nil {
 		_, _ = f.wait(patience, nil)
 	}
@@ -90,8 +90,14 @@ func (q *query) begin(ctx, patience context.Context) error {
 
 // forward reads a page from its beginning on. When there is nothing yet, it waits for the
 // first event until patience is done.
-func (q *query) forward(ctx, patience context.Context) (*page, error) {
-	f, err := open(ctx, q.vcenters, q.from, q.until)
+func (q *query) forward(ctx, stopping, patience context.Context) (*page, error) {
+	opening, end := context.WithCancelCause(ctx) // which may wait for a log to be filled
+	defer end(nil)
+	defer context.AfterFunc(stopping, func() { end(errStopping) })()
+	f, err := q.open(opening, q.from, q.until)
+	if errors.Is(err, errStopping) {
+		return nil, errShuttingDown
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +142,7 @@ func (q *query) forward(ctx, patience context.Context) (*page, error) {
 		if len(p.items) == q.limit || p.bytes >= pageBytes || !q.filter.All() && time.Now().After(scanUntil) {
 			break
 		}
-		if err := s.leap(ctx, q.filter, len(p.items)); err != nil {
+		if err := f.leap(ctx, s, len(p.items)); err != nil {
 			return nil, err
 		}
 	}
@@ -163,7 +169,7 @@ func (q *query) backward(ctx context.Context) (*page, error) {
 	for i, v := range q.vcenters {
 		var err error
 		if parts[i], err = q.readPart(ctx, v, scanUntil); err != nil {
-			return nil, &sourceError{v.Name, err}
+			return nil, q.failure(v, q.before, err)
 		}
 	}
 	p := &page{next: vstream.Cursor{}, upToDate: q.before == nil && q.until.IsZero()}
@@ -292,16 +298,12 @@ func (q *query) readPart(ctx context.Context, v *VCenter, scanUntil time.Time) (
 // lookUp reads further back what the index says may pass, if that is so little that it is
 // better than to read all.
 func (q *query) lookUp(ctx context.Context, v *VCenter, p *part) (looked bool, err error) {
-	covered := v.Index.Coverage()
-	if covered.Building || covered.Rows == 0 || covered.Through < p.first {
-		return false, nil
-	}
 	n := min(q.limit-len(p.events), scanChunk)
 	if q.filter.NeedsMessage() { // much of it may not pass after all
 		n = scanChunk
 	}
-	offsets := v.Index.Before(q.filter, p.first, n)
-	if len(offsets) == n && p.first-offsets[0] < vstream.Offset(16*n) {
+	offsets, from, known := v.Index.Before(q.filter, p.first, n)
+	if !known || len(offsets) == n && p.first-offsets[0] < vstream.Offset(16*n) {
 		return false, nil
 	}
 	for _, offset := range slices.Backward(offsets) {
@@ -328,10 +330,11 @@ func (q *query) lookUp(ctx context.Context, v *VCenter, p *part) (looked bool, e
 		}
 	}
 	if len(offsets) < n {
-		if p.first == covered.From && !covered.Whole {
+		whole := v.Index.Coverage().Whole
+		if p.first == from && !whole {
 			return false, nil
 		}
-		p.first, p.whole = covered.From, covered.Whole
+		p.first, p.whole = from, whole
 	}
 	return true, nil
 }
@@ -369,11 +372,25 @@ type scanned struct {
 	full        bool            // there were more matching than a page needs
 }
 
+// readChunk reads n events from a position on, which is as far from its end. Where the log
+// drops the first ones at this very moment, it reads those that are left.
 func (q *query) readChunk(ctx context.Context, v *VCenter, at vstream.Position, n int) (c scanned, err error) {
-	r, err := v.Log.Open(ctx, at)
-	if err != nil {
-		return c, err
+	for range 5 {
+		var r vstream.Reader
+		if r, err = v.Log.Open(ctx, at); err != nil {
+			return c, err
+		}
+		c, err = q.scan(ctx, v, r, n)
+		var expired *vstream.ExpiredError
+		if !errors.As(err, &expired) {
+			break
+		}
 	}
+	return c, err
+}
+
+// scan reads n events.
+func (q *query) scan(ctx context.Context, v *VCenter, r vstream.Reader, n int) (c scanned, err error) {
 	for c.events < n {
 		events, err := r.Next(ctx)
 		if err != nil {
@@ -455,15 +472,16 @@ func rangesOf(vcenters []*VCenter) map[string]vstream.Range {
 	return ranges
 }
 
-// setRanges tells what logs hold, in headers: of one an offset, of several a cursor.
-func setRanges(h http.Header, ranges map[string]vstream.Range) {
+// setRanges tells what logs hold, in headers: of one an offset, of several a cursor, also
+// while only one of them holds something.
+func setRanges(h http.Header, ranges map[string]vstream.Range, several bool) {
 	earliest, latest := vstream.Cursor{}, vstream.Cursor{}
 	for name, held := range ranges {
 		earliest[name], latest[name] = held.Earliest, held.Latest
 	}
 	text := func(c vstream.Cursor) string {
 		for _, offset := range c {
-			if len(c) == 1 {
+			if !several {
 				return offset.String()
 			}
 		}

@@ -313,6 +313,8 @@ func TestAPageIsWrittenInTheFormThatIsAskedFor(t *testing.T) {
 		{"application/json;q=0, */*", "", "application/x-ndjson", one + "\n" + two + "\n"},
 		{"application/cloudevents-batch+json", "", "application/cloudevents-batch+json", "[" + one + "," + two + "]"},
 		{"text/plain", "", "text/plain; charset=utf-8", text},
+		{"application/*;q=0, text/plain;q=0.1, */*;q=0.2", "?limit=2&_=", "text/event-stream", "retry: "},
+		{"application/json;q=0.1, */*", "", "application/x-ndjson", one + "\n" + two + "\n"},
 		{"text/*;q=0.1", "", "text/event-stream", "retry: "},
 		{"", "?format=text", "text/plain; charset=utf-8", text},
 		{"text/plain", "?format=ndjson", "application/x-ndjson", one + "\n" + two + "\n"},

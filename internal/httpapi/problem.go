@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	mathrand "math/rand/v2"
@@ -62,11 +61,12 @@ func problemOf(err error, r *http.Request) *problem {
 		ahead       *aheadError
 		invalid     *filter.Error
 		costly      *filter.CostError
-		at          *sourceError
+		failed      *sourceError
 		vcenter     string
+		others      vstream.Cursor
 	)
-	if errors.As(err, &at) {
-		vcenter = at.vcenter
+	if errors.As(err, &failed) {
+		vcenter, others = failed.vcenter, failed.others
 	}
 	switch {
 	case errors.As(err, &p):
@@ -75,11 +75,11 @@ func problemOf(err error, r *http.Request) *problem {
 		missed := int64(expired.Earliest - expired.Requested)
 		p = &problem{Status: http.StatusGone, Slug: "offset-expired", Title: "The log no longer holds this offset",
 			Requested: &expired.Requested, Earliest: &expired.Earliest, Latest: &expired.Latest,
-			Missed: &missed, Resume: resumeURL(r, vcenter, expired.Earliest), VCenter: vcenter}
+			Missed: &missed, Resume: resumeURL(r, others, expired.Earliest), VCenter: vcenter}
 	case errors.As(err, &ahead):
 		p = &problem{Status: http.StatusConflict, Slug: "cursor-ahead", Title: "The cursor is beyond the log",
 			Requested: &ahead.cursor, Earliest: &ahead.held.Earliest, Latest: &ahead.held.Latest,
-			Resume: resumeURL(r, vcenter, ahead.held.Earliest), VCenter: vcenter}
+			Resume: resumeURL(r, others, ahead.held.Earliest), VCenter: vcenter}
 	case errors.As(err, &invalid):
 		p = invalidParameter(invalid.Parameter, invalid.Detail)
 		if invalid.Parameter == "filter" {
@@ -112,21 +112,18 @@ func problemOf(err error, r *http.Request) *problem {
 }
 
 // resumeURL is r's own request, or the list for requests of one event, begun where the log
-// of a vCenter begins: at an offset, or, where a cursor was asked for, behind the same
-// events of the others.
-func resumeURL(r *http.Request, vcenter string, earliest vstream.Offset) string {
+// of a vCenter begins: at an offset, or, where there are others, where reading is in those.
+func resumeURL(r *http.Request, others vstream.Cursor, earliest vstream.Offset) string {
 	path := base + "/events"
 	if name := r.PathValue("name"); name != "" {
 		path = base + "/vcenters/" + name + "/events"
 	}
 	q := r.URL.Query()
-	c, err := vstream.ParseCursor(cmp.Or(r.Header.Get("Last-Event-ID"), q.Get("cursor"), q.Get("before")))
-	for _, position := range []string{"cursor", "before", "since"} {
+	for _, position := range []string{"cursor", "before", "since", "offset"} {
 		q.Del(position)
 	}
-	if delete(c, vcenter); err == nil && (len(c) > 0 || r.PathValue("name") == "" && q.Get("offset") == "") {
-		q.Del("offset")
-		q.Set("cursor", c.String())
+	if others != nil {
+		q.Set("cursor", others.String())
 	} else {
 		q.Set("offset", earliest.String())
 	}

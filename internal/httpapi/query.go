@@ -26,7 +26,8 @@ const (
 
 // A query is what a request for events asks for.
 type query struct {
-	vcenters  []*VCenter // in the order of their names
+	served    []*VCenter // that the request's path is about, in the order of their names
+	vcenters  []*VCenter // of these, those that the filter passes: the others are not read at all
 	form      *form
 	watch     bool
 	filter    *filter.Filter
@@ -50,9 +51,17 @@ func queryOf(r *http.Request, vcenters []*VCenter) (*query, error) {
 	if err != nil {
 		return nil, err
 	}
-	q := &query{vcenters: vcenters}
+	q := &query{served: vcenters}
 	if q.filter, err = filter.Parse(params.values); err != nil {
 		return nil, err
+	}
+	for _, v := range vcenters {
+		if q.filter.Test(filter.VCenter, v.Name) {
+			q.vcenters = append(q.vcenters, v)
+		}
+	}
+	if len(q.vcenters) == 0 {
+		return nil, invalidParameter("vcenter", "invalid vcenter: none of those that are served here passes; "+base+"/vcenters lists them")
 	}
 	if q.form, err = formOf(r, params.get("format")); err != nil {
 		return nil, err
@@ -186,7 +195,7 @@ func (q *query) offset(text string) (start, error) {
 		return nil, invalidParameter("offset", fmt.Sprintf("invalid offset: %s is neither a number nor earliest, latest or now", abbreviate(text)))
 	case err != nil:
 		return nil, invalidParameter("offset", err.Error()+"; use the number of an event, earliest, latest or now")
-	case len(q.vcenters) > 1:
+	case len(q.served) > 1:
 		return nil, errAmbiguous
 	}
 	return startAt(offset), nil
@@ -203,18 +212,18 @@ func (q *query) cursor(name, text string) (vstream.Cursor, error) {
 		switch {
 		case err != nil:
 			return nil, invalid(err.Error())
-		case len(q.vcenters) > 1:
+		case len(q.served) > 1:
 			return nil, errAmbiguous
 		}
-		return vstream.Cursor{q.vcenters[0].Name: offset}, nil
+		return vstream.Cursor{q.served[0].Name: offset}, nil
 	}
 	c, err := vstream.ParseCursor(text)
 	if err != nil {
 		return nil, invalid(err.Error())
 	}
 	for vcenter := range c {
-		if !slices.ContainsFunc(q.vcenters, func(v *VCenter) bool { return v.Name == vcenter }) {
-			return nil, invalid(fmt.Sprintf("the vCenter %s is not served here; %s/vcenters lists those that are", abbreviate(vcenter), base))
+		if !slices.ContainsFunc(q.served, func(v *VCenter) bool { return v.Name == vcenter }) {
+			return nil, invalid(fmt.Sprintf("the vCenter %s is not served at this path; %s/vcenters lists those that are served", abbreviate(vcenter), base))
 		}
 	}
 	return c, nil

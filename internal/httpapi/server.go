@@ -74,15 +74,15 @@ func (s *Server) Run(ctx context.Context) error {
 		handler = s.Guard(handler)
 	}
 	server := &http.Server{
-		Handler:   handler,
-		Protocols: protocols,
-		// The deadlines of responses do not end their connection; a peer that has vanished
-		// shows when it does not answer a ping.
-		HTTP2:             &http.HTTP2Config{WriteByteTimeout: writeTimeout, SendPingTimeout: pingInterval},
+		Handler:           handler,
+		Protocols:         protocols,
 		ReadHeaderTimeout: headerTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		IdleTimeout:       idleTimeout,
-		ErrorLog:          slog.NewLogLogger(s.Logger.Handler(), slog.LevelDebug),
+		// A deadline of a stream resets it with a frame, which does not get out where the
+		// client takes nothing of the connection. One that has vanished answers no ping.
+		HTTP2:    &http.HTTP2Config{WriteByteTimeout: writeTimeout, SendPingTimeout: pingInterval},
+		ErrorLog: slog.NewLogLogger(s.Logger.Handler(), slog.LevelDebug),
 	}
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {

@@ -28,7 +28,7 @@ func of(v *VCenter, err error) error {
 	if err == nil {
 		return nil
 	}
-	return &sourceError{v.Name, err}
+	return &sourceError{vcenter: v.Name, err: err}
 }
 
 // errAmbiguous says that what is asked for is something of one vCenter.

@@ -45,7 +45,7 @@ func (s *Server) getWatch(stopping context.Context, q *query, w http.ResponseWri
 	defer end(nil)
 	defer context.AfterFunc(stopping, func() { end(errStopping) })()
 	ranges := rangesOf(q.vcenters)
-	f, err := open(ctx, q.vcenters, q.from, q.until)
+	f, err := q.open(ctx, q.from, q.until)
 	if err != nil {
 		if errors.Is(err, errStopping) {
 			return errShuttingDown
@@ -53,7 +53,7 @@ func (s *Server) getWatch(stopping context.Context, q *query, w http.ResponseWri
 		return err
 	}
 	h := w.Header()
-	setRanges(h, ranges)
+	setRanges(h, ranges, len(q.served) > 1)
 	h.Set("Stream-Next-Cursor", f.cursor().String())
 	h.Set("Content-Type", q.form.stream)
 	streamHeaders(h)
@@ -197,7 +197,7 @@ func (w *watch) send(ctx context.Context, s *source, events []vstream.Event) err
 	if w.bookmarks {
 		w.touch()
 	}
-	return s.leap(ctx, w.filter, w.sent)
+	return w.feed.leap(ctx, s, w.sent)
 }
 
 // touch takes note that something was sent, if something was.
@@ -228,7 +228,7 @@ func (w *watch) bookmark(reason string) {
 	}
 	mark := bookmark{Cursor: w.feed.cursor().String(), UpToDate: w.upToDate, Reason: reason}
 	ranges := rangesOf(w.vcenters)
-	if len(w.vcenters) > 1 {
+	if len(w.served) > 1 {
 		mark.Ranges = ranges
 	} else if held, some := ranges[w.vcenters[0].Name]; some {
 		mark.Earliest, mark.Latest = &held.Earliest, &held.Latest

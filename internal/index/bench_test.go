@@ -29,8 +29,8 @@ func BenchmarkMillion(b *testing.B) {
 					facets.Top(field, 10)
 				}
 			},
-			"Before": func() { x.Before(f, index.End, 50) },
-			"After":  func() { x.After(f, -1, 50) },
+			"Before": func() { before(x, f, index.End, 50) },
+			"After":  func() { after(x, f, -1, 50) },
 		} {
 			b.Run(what+"/"+name, func(b *testing.B) {
 				for b.Loop() {

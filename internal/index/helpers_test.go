@@ -169,3 +169,14 @@ func held(t testing.TB, log vstream.Log, atMost int) []vstream.Event {
 	}
 	return all
 }
+
+// before and after are what the index finds around a place.
+func before(x *index.Index, f *filter.Filter, place vstream.Offset, n int) []vstream.Offset {
+	found, _, _ := x.Before(f, place, n)
+	return found
+}
+
+func after(x *index.Index, f *filter.Filter, place vstream.Offset, n int) []vstream.Offset {
+	found, _ := x.After(f, place, n)
+	return found
+}

@@ -216,13 +216,14 @@ type Coverage struct {
 func (x *Index) Coverage() Coverage {
 	v := x.view()
 	c := Coverage{Building: v.building, Whole: !v.building, Rows: v.hi - v.lo}
-	if held, ok := x.Log.Range(); ok && v.tail != nil {
+	held, ok := x.Log.Range()
+	if ok && v.tail != nil {
 		c.Whole = held.Earliest > v.before()
 	}
 	if c.Rows > 0 {
 		first := v.part(v.lo / chunkRows)
 		c.From, c.Since = first.offsets[first.lo], time.UnixMicro(first.times[first.lo]).UTC()
-		c.Through = v.peak()
+		c.Through = min(v.peak(), held.Latest)
 	}
 	return c
 }

@@ -99,20 +99,20 @@ func compare(t *testing.T, random *rand.Rand, x *index.Index, all []vstream.Even
 		for range 5 {
 			i, n := random.IntN(len(all)), random.IntN(30)
 			place := all[i].Offset
-			before, after := matching(t, f, all[:i]), matching(t, f, all[i+1:])
-			before = before[max(0, len(before)-n):]
-			after = after[:min(n, len(after))]
-			if got := x.Before(f, place, n); !slices.Equal(got, offsetsOf(before)) {
-				t.Fatalf("Before(%v, %d, %d) = %v, want %v", f, place, n, got, offsetsOf(before))
+			earlier, later := matching(t, f, all[:i]), matching(t, f, all[i+1:])
+			earlier = earlier[max(0, len(earlier)-n):]
+			later = later[:min(n, len(later))]
+			if got := before(x, f, place, n); !slices.Equal(got, offsetsOf(earlier)) {
+				t.Fatalf("Before(%v, %d, %d) = %v, want %v", f, place, n, got, offsetsOf(earlier))
 			}
-			if got := x.After(f, place, n); !slices.Equal(got, offsetsOf(after)) {
-				t.Fatalf("After(%v, %d, %d) = %v, want %v", f, place, n, got, offsetsOf(after))
+			if got := after(x, f, place, n); !slices.Equal(got, offsetsOf(later)) {
+				t.Fatalf("After(%v, %d, %d) = %v, want %v", f, place, n, got, offsetsOf(later))
 			}
 		}
-		if got := x.After(f, -1, len(all)); !slices.Equal(got, offsetsOf(passing)) {
+		if got := after(x, f, -1, len(all)); !slices.Equal(got, offsetsOf(passing)) {
 			t.Fatalf("all events of %v are %d, want %d", f, len(got), len(passing))
 		}
-		if got := x.Before(f, index.End, len(all)); !slices.Equal(got, offsetsOf(passing)) {
+		if got := before(x, f, index.End, len(all)); !slices.Equal(got, offsetsOf(passing)) {
 			t.Fatalf("all events of %v are %d, want %d", f, len(got), len(passing))
 		}
 	}

@@ -30,7 +30,7 @@ func TestAnIndexOfAnEmptyLogIsEmpty(t *testing.T) {
 		if _, _, ok := x.Span(); ok {
 			t.Error("it spans some time")
 		}
-		if n := len(x.Types()) + len(x.Before(everything, index.End, 5)) + len(x.After(everything, -1, 5)); n != 0 {
+		if n := len(x.Types()) + len(before(x, everything, index.End, 5)) + len(after(x, everything, -1, 5)); n != 0 {
 			t.Errorf("%d things are found", n)
 		}
 		if top, _ := x.Facets(everything, time.Time{}, time.Time{}).Top(filter.VM, 5); len(top) != 0 {
@@ -105,6 +105,29 @@ func TestOnlyWhatIsIndexedIsRead(t *testing.T) {
 	})
 }
 
+// Of what is near an event that is not indexed, nothing is said: it may lie before the index.
+func TestOnlyIndexedEventsArePlaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := memlog.New(100, noLimit)
+		events := newStory(14).events(60)
+		for i := range events {
+			events[i].Offset = vstream.Offset(2*i + 2) // to 120
+		}
+		appendTo(t, log, events...)
+		x := follow(t, log, 10) // from 102 on
+		synctest.Wait()
+		for place, want := range map[vstream.Offset]bool{1: false, 50: false, 100: false, 102: true, 103: false, 120: true, 122: false} {
+			found, from, ok := x.Before(everything, place, 100)
+			if ok != want || ok && (from != 102 || len(found) != int(place-102)/2) {
+				t.Errorf("Before(%d) = %v, %d, %v", place, found, from, ok)
+			}
+			if found, ok := x.After(everything, place, 100); ok != want || ok && len(found) != int(120-place)/2 {
+				t.Errorf("After(%d) = %v, %v", place, found, ok)
+			}
+		}
+	})
+}
+
 func TestALateEventIsAPlaceOfItsOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 10_000 // more than two chunks
@@ -123,16 +146,15 @@ func TestALateEventIsAPlaceOfItsOwn(t *testing.T) {
 		}{
 			{4, []vstream.Offset{2, 3}, []vstream.Offset{7, 8}},
 			{5, []vstream.Offset{n - 3, n - 2}, []vstream.Offset{n}},
-			{6, []vstream.Offset{3, 4}, []vstream.Offset{7, 8}}, // where it would be
 			{n, []vstream.Offset{n - 2, 5}, nil},
-			{n + 1, []vstream.Offset{5, n}, nil},
+			{index.End, []vstream.Offset{5, n}, nil},
 			{1, nil, []vstream.Offset{2, 3}},
-			{0, nil, []vstream.Offset{1, 2}},
+			{-1, nil, []vstream.Offset{1, 2}},
 		} {
-			if got := x.Before(everything, c.place, 2); !slices.Equal(got, c.before) {
+			if got := before(x, everything, c.place, 2); !slices.Equal(got, c.before) {
 				t.Errorf("before %d are %v, want %v", c.place, got, c.before)
 			}
-			if got := x.After(everything, c.place, 2); !slices.Equal(got, c.after) {
+			if got := after(x, everything, c.place, 2); !slices.Equal(got, c.after) {
 				t.Errorf("after %d are %v, want %v", c.place, got, c.after)
 			}
 		}
@@ -282,7 +304,7 @@ func TestAnIndexOfALogThatWasReplacedIsBuiltAnew(t *testing.T) {
 		}
 		appendTo(t, log, other.events(100)...)
 		now, _ := log.Range()
-		if found := x.Before(everything, index.End, 1); len(found) == 0 || found[0] > now.Latest {
+		if found := before(x, everything, index.End, 1); len(found) == 0 || found[0] > now.Latest {
 			t.Errorf("the newest event is said to be %d, of a log that holds %v", found, now)
 		}
 		// What waits for the old log is woken, as by every log that turns out to be another.
@@ -353,7 +375,7 @@ func TestManyReadWhileItGrows(t *testing.T) {
 				default:
 				}
 				c := x.Coverage()
-				found := x.Before(f, index.End, 1_000_000)
+				found := before(x, f, index.End, 1_000_000)
 				if len(found) > 12_000 {
 					t.Errorf("%d events are found", len(found))
 				}
@@ -363,7 +385,7 @@ func TestManyReadWhileItGrows(t *testing.T) {
 					begin, width, n := index.Buckets(from, to, 300)
 					x.Count(f, begin, width, n)
 				}
-				x.After(f, c.From, 100)
+				after(x, f, c.From, 100)
 			}
 		})
 	}

@@ -203,7 +203,9 @@ func TestMessagesOfOthersAreNotEvents(t *testing.T) {
 			if e, err := log.Get(t.Context(), o); err != nil || e.Offset != o {
 				t.Fatalf("Get(%d) = %d, %v", o, e.Offset, err)
 			}
+			want(t, "before", rest(t, mustOpen(t, log, vstream.Before{Offset: o, N: 1})), upTo(max(1, o-1), o-1))
 		}
+		want(t, "newest", rest(t, mustOpen(t, log, vstream.Newest(1))), upTo(next, next))
 		want(t, "tail", rest(t, tail), nil)
 	}
 	disturb(1)

@@ -155,6 +155,55 @@ func (l *Log) place(ctx context.Context, offset vstream.Offset) (seq uint64, exa
 	return seq, e.Offset == offset, err
 }
 
+// back returns the sequence number of the event n places before end, or of the oldest. Where
+// messages are missing there may be fewer than n from there on, but at least one: none would
+// mean to a reader that end is where the log begins.
+func (l *Log) back(ctx context.Context, end, n, first uint64, hole span) (uint64, error) {
+	for places := n; first < end; places *= 2 {
+		seq := hole.before(end - min(places, end-first))
+		l.mu.RLock()
+		inWindow := seq >= l.window.First()
+		l.mu.RUnlock()
+		if inWindow {
+			return seq, nil
+		}
+		records, err := l.readCached(ctx, seq)
+		if err != nil {
+			return 0, err
+		}
+		switch found := records[0].seq; {
+		case found < end && places == n:
+			return found, nil
+		case found < end: // there is nothing in the nearer half
+			return l.last(ctx, found, end, n)
+		case seq <= first:
+			return end, nil
+		}
+	}
+	return end, nil
+}
+
+// last returns the sequence number of the first of the last n events from one place up to
+// another.
+func (l *Log) last(ctx context.Context, from, end, n uint64) (uint64, error) {
+	var found []uint64
+	for from < end {
+		records, err := l.read(ctx, from, readBatch)
+		if err != nil {
+			return 0, err
+		}
+		for i := range records {
+			if from = records[i].seq + 1; from <= end {
+				found = append(found, records[i].seq)
+			}
+		}
+	}
+	if len(found) == 0 { // dropped meanwhile
+		return end, nil
+	}
+	return found[max(0, len(found)-int(n))], nil
+}
+
 // Open implements [vstream.Log].
 func (l *Log) Open(ctx context.Context, p vstream.Position) (vstream.Reader, error) {
 	l.mu.RLock()
@@ -171,10 +220,10 @@ func (l *Log) Open(ctx context.Context, p vstream.Position) (vstream.Reader, err
 	case vstream.Oldest:
 		r.seq, r.wanted = first, held.Earliest
 	case vstream.Newest:
-		n := min(uint64(max(p, 0)), r.seq-min(first, r.seq))
-		if n > 0 {
-			r.seq = hole.before(r.seq - n)
-			err = r.here(ctx)
+		if p > 0 {
+			if r.seq, err = l.back(ctx, r.seq, uint64(p), first, hole); err == nil {
+				err = r.here(ctx)
+			}
 		}
 	case vstream.Since:
 		if r.seq, err = l.seek(ctx, byTime(time.Time(p))); err == nil {
@@ -213,9 +262,10 @@ func (l *Log) Open(ctx context.Context, p vstream.Position) (vstream.Reader, err
 			return nil, &vstream.ExpiredError{Requested: p.Offset, Earliest: held.Earliest, Latest: held.Latest}
 		}
 		r.seq, r.end = seq, seq
-		if n := min(uint64(max(p.N, 0)), seq-min(first, seq)); n > 0 {
-			r.seq = hole.before(seq - n)
-			err = r.here(ctx)
+		if p.N > 0 {
+			if r.seq, err = l.back(ctx, seq, uint64(p.N), first, hole); err == nil {
+				err = r.here(ctx)
+			}
 		}
 	default:
 		panic(fmt.Sprintf("natslog: unknown position %T", p))
