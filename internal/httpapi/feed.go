@@ -269,18 +269,11 @@ type (
 
 func (startNow) open(ctx context.Context, v *VCenter) (*source, error) {
 	// The newest event is read too, for it tells the place where the reader is.
-	r, err := v.Log.Open(ctx, vstream.Newest(1))
-	if err != nil {
-		return nil, err
-	}
-	s := &source{vcenter: v, reader: r, done: -1}
-	if err := s.fill(ctx); err != nil {
-		return nil, err
-	}
-	if len(s.events) > 0 {
+	s, err := startLatest{}.open(ctx, v)
+	if err == nil && len(s.events) > 0 {
 		s.pass()
 	}
-	return s, nil
+	return s, err
 }
 
 func (startOldest) open(ctx context.Context, v *VCenter) (*source, error) {
@@ -292,7 +285,11 @@ func (startLatest) open(ctx context.Context, v *VCenter) (*source, error) {
 }
 
 func (o startAt) open(ctx context.Context, v *VCenter) (*source, error) {
-	return v.open(ctx, vstream.At(o), vstream.Offset(o)-1)
+	done := vstream.Offset(-1)
+	if held, some := v.Log.Range(); some { // an offset still to come is no place yet
+		done = min(vstream.Offset(o)-1, held.Latest)
+	}
+	return v.open(ctx, vstream.At(o), done)
 }
 
 func (t startSince) open(ctx context.Context, v *VCenter) (*source, error) {

@@ -25,7 +25,7 @@ var (
 	formBatch  = &form{name: "batch", media: "application/cloudevents-batch+json", begin: "[", separator: ",", end: "]"}
 	formText   = &form{name: "text", media: "text/plain", stream: "text/plain; charset=utf-8", separator: "\n", end: "\n"}
 
-	forms = []*form{formJSON, formNDJSON, formSSE, formBatch, formText}
+	forms = []*form{formJSON, formNDJSON, formText, formSSE, formBatch}
 )
 
 // formOf returns the form that the parameter format asks for, or else Accept.
@@ -53,7 +53,7 @@ func formOf(r *http.Request, format string) (*form, error) {
 			}
 		}
 	}
-	return nil, notAcceptable("the events are not to be had in any form that Accept names", forms)
+	return nil, notAcceptable("there are no events in a form that Accept names", forms)
 }
 
 // decisive returns the part of Accept that is about a type: of those that take it, the most

@@ -49,6 +49,13 @@ func (s *Server) getPage(stopping context.Context, q *query, w http.ResponseWrit
 	if len(ranges) == 0 && q.wait == 0 {
 		return noContent(w, r, q.vcenters)
 	}
+	if q.wait > 0 {
+		release, err := s.admit(r)
+		if err != nil {
+			return err
+		}
+		defer release()
+	}
 	// A stop ends waiting only: what is there is worth its answer.
 	patience, cancel := context.WithTimeout(r.Context(), q.wait)
 	defer cancel()

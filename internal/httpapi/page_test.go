@@ -311,18 +311,19 @@ func TestAPageIsWrittenInTheFormThatIsAskedFor(t *testing.T) {
 		{"application/x-ndjson", "", "application/x-ndjson", one + "\n" + two + "\n"},
 		{"application/json;q=0.5, application/x-ndjson", "", "application/x-ndjson", one + "\n" + two + "\n"},
 		{"application/json;q=0, */*", "", "application/x-ndjson", one + "\n" + two + "\n"},
+		{"text/event-stream", "?limit=1", "text/event-stream", "retry: "},
 		{"application/cloudevents-batch+json", "", "application/cloudevents-batch+json", "[" + one + "," + two + "]"},
 		{"text/plain", "", "text/plain; charset=utf-8", text},
 		{"application/*;q=0, text/plain;q=0.1, */*;q=0.2", "?limit=2&_=", "text/event-stream", "retry: "},
 		{"application/json;q=0.1, */*", "", "application/x-ndjson", one + "\n" + two + "\n"},
-		{"text/*;q=0.1", "", "text/event-stream", "retry: "},
+		{"text/*;q=0.1", "", "text/plain; charset=utf-8", text},
 		{"", "?format=text", "text/plain; charset=utf-8", text},
 		{"text/plain", "?format=ndjson", "application/x-ndjson", one + "\n" + two + "\n"},
 		{"", "?format=text&offset=now", "text/plain; charset=utf-8", ""},
-		{"image/png", "", "application/problem+json", `"available":["application/json","application/x-ndjson","text/event-stream","application/cloudevents-batch+json","text/plain"]`},
-		{"application/cloudevents-batch+json", "?watch=true", "application/problem+json", `"available":["application/json","application/x-ndjson","text/event-stream","text/plain"]`},
+		{"image/png", "", "application/problem+json", `"available":["application/json","application/x-ndjson","text/plain","text/event-stream","application/cloudevents-batch+json"]`},
+		{"application/cloudevents-batch+json", "?watch=true", "application/problem+json", `"available":["application/json","application/x-ndjson","text/plain","text/event-stream"]`},
 		{"text/event-stream", "?watch=false", "application/problem+json", "server-sent events are a watch"},
-		{"", "?format=xml", "application/problem+json", `is none of json, ndjson, sse, batch, text`},
+		{"", "?format=xml", "application/problem+json", `is none of json, ndjson, text, sse, batch`},
 	} {
 		req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, base+"/api/v1/events"+c.query, nil)
 		if c.accept != "" {

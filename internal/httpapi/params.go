@@ -75,9 +75,20 @@ func (p parameters) duration(name string, fallback, least, most time.Duration) (
 	}
 	d, err := duration.Parse(seconds)
 	if err != nil || d < least || d > most {
-		return 0, invalidParameter(name, fmt.Sprintf("invalid %s: %s is not a length of time from %v to %v, such as %ds", name, abbreviate(text), least, most, max(least, most/6)/time.Second))
+		return 0, invalidParameter(name, fmt.Sprintf("invalid %s: %s is not a length of time from %s to %s, such as 30s", name, abbreviate(text), short(least), short(most)))
 	}
 	return d, nil
+}
+
+// short writes a length of time as people do: 24h, and not 24h0m0s.
+func short(d time.Duration) string {
+	text := d.String()
+	for _, zeros := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, zeros) {
+			text = text[:len(text)-2]
+		}
+	}
+	return text
 }
 
 var errNoNumber = errors.New("is not a number")

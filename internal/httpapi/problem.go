@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	mathrand "math/rand/v2"
@@ -138,11 +139,13 @@ func invalidParameter(name, detail string) *problem {
 // document is the JSON of p.
 func (p problem) document() []byte {
 	p.Type = "urn:vstream:problem:" + p.Slug
-	body, err := json.Marshal(p)
-	if err != nil {
+	var body bytes.Buffer
+	encoder := json.NewEncoder(&body)
+	encoder.SetEscapeHTML(false) // for addresses to be copied
+	if err := encoder.Encode(p); err != nil {
 		panic(err) // only strings and numbers
 	}
-	return body
+	return bytes.TrimSuffix(body.Bytes(), []byte("\n"))
 }
 
 func (p *problem) write(w http.ResponseWriter) {

@@ -138,6 +138,9 @@ func (q *query) readEnd(_ *http.Request, params parameters) (err error) {
 			return invalidParameter("until", "until is earlier than since")
 		}
 	}
+	if _, now := q.from.(startNow); now && !q.until.IsZero() && time.Now().After(q.until) {
+		return invalidParameter("until", "until is over, and this begins now; timeoutSeconds ends a watch after so long")
+	}
 	if !q.watch {
 		q.limit = defaultLimit
 	}
@@ -239,7 +242,8 @@ func parseTime(name, text string) (time.Time, error) {
 		return time.Now().Add(-d), nil
 	}
 	const firstMilliseconds = 100_000_000_000 // in seconds the year 5138, in milliseconds 1973
-	if n, err := strconv.ParseInt(text, 10, 64); err == nil && n >= 0 {
+	const firstSeconds = 100_000_000          // in 1973: less is meant as a length of time
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil && n >= firstSeconds {
 		if n < firstMilliseconds {
 			return time.Unix(n, 0), nil
 		}

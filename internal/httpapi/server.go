@@ -55,7 +55,8 @@ type Server struct {
 	// Guard goes before all resources, with Deny to answer those whom it does not let pass;
 	// nil lets all pass.
 	Guard func(http.Handler) http.Handler
-	// Admit is asked before a watch begins, and told when it has ended; nil admits all.
+	// Admit is asked before a watch begins, or a page that waits, and told when it has ended;
+	// nil admits all.
 	Admit func(*http.Request) (release func(), ok bool)
 	// Metrics answers at /metrics; nil serves none.
 	Metrics http.Handler
@@ -286,7 +287,7 @@ func hasForms(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/eve
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, p *problem) {
 	s.Logger.Debug("request failed", "method", r.Method, "path", r.URL.Path, "remote", r.RemoteAddr,
 		"status", p.Status, "problem", p.Slug, "detail", p.Detail, "error", p.cause)
-	if p.Status == http.StatusServiceUnavailable && hasForms(r) {
+	if (p.Status == http.StatusServiceUnavailable || p.Status == http.StatusTooManyRequests) && hasForms(r) {
 		// An EventSource takes any status but 200 for the end of all things. What passes by
 		// itself is told to it in its own form, and it comes again.
 		if f, err := formOf(r, r.URL.Query().Get("format")); err == nil && f == formSSE {

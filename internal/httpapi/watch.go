@@ -33,14 +33,11 @@ var (
 // getWatch streams events until the client goes, or the watch or the server ends. Those
 // ends are proper ones, with a final chunk.
 func (s *Server) getWatch(stopping context.Context, q *query, w http.ResponseWriter, r *http.Request) error {
-	if s.Admit != nil {
-		release, ok := s.Admit(r)
-		if !ok {
-			return &problem{Status: http.StatusTooManyRequests, Slug: "too-many-watches", Title: "Too many watches",
-				Detail: "there are as many watches as may be at once; end some, or come again later"}
-		}
-		defer release()
+	release, err := s.admit(r)
+	if err != nil {
+		return err
 	}
+	defer release()
 	ctx, end := context.WithCancelCause(r.Context())
 	defer end(nil)
 	defer context.AfterFunc(stopping, func() { end(errStopping) })()
@@ -84,6 +81,19 @@ func (s *Server) getWatch(stopping context.Context, q *query, w http.ResponseWri
 	s.Logger.Debug("watch ended", "remote", r.RemoteAddr, "form", q.form.name, "events", watch.sent, "bytes", out.bytes,
 		"lasted", time.Since(began), "reason", err)
 	return nil
+}
+
+// admit asks whether one more response that takes its time may begin.
+func (s *Server) admit(r *http.Request) (release func(), err error) {
+	if s.Admit == nil {
+		return func() {}, nil
+	}
+	release, ok := s.Admit(r)
+	if !ok {
+		return nil, &problem{Status: http.StatusTooManyRequests, Slug: "too-many-watches", Title: "Too many watches",
+			Detail: "there are as many watches, and pages that wait, as may be at once; end some, or come again later"}
+	}
+	return release, nil
 }
 
 // streamHeaders keeps intermediaries from waiting for the end, which may be long.

@@ -391,6 +391,21 @@ func TestACursorBeyondTheLogIsTold(t *testing.T) {
 	})
 }
 
+// Until an offset that is still to come is there, it is no place to come again to.
+func TestTheCursorOfAnOffsetToComeIsWhereTheLogIs(t *testing.T) {
+	log := memlog.New(10, 1<<30)
+	appendTo(t, log, 1, 2, 3)
+	base := serveAll(t, vcentersOf(log, memlog.New(10, 1<<30)))
+	page, h := readPage(t, base+"/api/v1/vcenters/vc1/events?offset=100")
+	if next := h.Get("Stream-Next-Cursor"); len(page) > 0 || next != "vc1.3" {
+		t.Errorf("the page is %v, and goes on at %s", page, next)
+	}
+	readPage(t, base+linkOf(h, "next"))
+	if next := get(t, base+"/api/v1/vcenters/vc2/events?watch=true&offset=100").Header.Get("Stream-Next-Cursor"); next != "~" {
+		t.Errorf("a watch of an empty log begins at %s", next)
+	}
+}
+
 func TestAWatchOfSomeTimeEndsWithIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		listener := newPipes()
@@ -436,13 +451,15 @@ func TestAWatchThatIsOneTooManyIsRefused(t *testing.T) {
 	client := &http.Client{Transport: &http.Transport{DialContext: listener.dial}}
 	defer client.CloseIdleConnections()
 	w := openWatch(t, client, "http://server/api/v1/events?watch=true")
-	res, err := client.Get("http://server/api/v1/events?watch=true")
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := body(t, res)
-	if res.Body.Close(); res.StatusCode != http.StatusTooManyRequests || res.Header.Get("Retry-After") == "" || !strings.Contains(text, "too-many-watches") {
-		t.Errorf("%s %v %s", res.Status, res.Header, text)
+	for query, status := range map[string]int{"watch=true": 429, "wait=1": 429, "format=sse": 200} { // which comes again
+		res, err := client.Get("http://server/api/v1/events?" + query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := body(t, res)
+		if res.Body.Close(); res.StatusCode != status || status == 429 && res.Header.Get("Retry-After") == "" || !strings.Contains(text, "too-many-watches") {
+			t.Errorf("%s: %s %v %s", query, res.Status, res.Header, text)
+		}
 	}
 	w.res.Body.Close()
 	for len(admitted) > 0 {
