@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -164,7 +165,7 @@ func (c counting) scan(ctx context.Context, v *VCenter, deadline time.Time) (eve
 	var parts [][]vstream.Event
 	n, found := scanChunk, 0
 	for at := vstream.Position(vstream.Newest(n)); ; {
-		chunk, err := q.readChunk(ctx, v, at, n)
+		chunk, err := q.readChunk(ctx, v, at, n, math.MaxInt)
 		var expired *vstream.ExpiredError
 		if len(parts) > 0 && errors.As(err, &expired) {
 			chunk, err = scanned{}, nil // dropped meanwhile

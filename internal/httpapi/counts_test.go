@@ -216,3 +216,17 @@ func TestCountsAreNotCompleteWhileTheIndexIsBuilt(t *testing.T) {
 		t.Errorf("%.100s", got)
 	}
 }
+
+func TestLargeEventsAreCountedWholly(t *testing.T) {
+	log := memlog.New(10_000, 1<<30)
+	for o := vstream.Offset(1); o <= 100; o++ {
+		e := event("vc1", o, "A")
+		e.JSON = fmt.Appendf(nil, `{"specversion":"1.0","id":"%d","x":"%s"}`, o, strings.Repeat("x", 100_000))
+		_ = log.Append(t.Context(), []vstream.Event{e})
+	}
+	all := vcentersOf(log)
+	runIndexes(t, all)
+	if got := body(t, get(t, serveAll(t, all)+"/api/v1/facets?q=happened")); !strings.HasPrefix(got, `{"complete":true,"completeSince":null,"events":100,`) {
+		t.Errorf("%.100s", got)
+	}
+}

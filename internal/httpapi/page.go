@@ -15,7 +15,7 @@ import (
 const (
 	// pageBytes is about how much a page has at most: one with fewer events than its limit
 	// is no end, its links go on.
-	pageBytes = 16 << 20
+	pageBytes = 4 << 20
 	// scanTime is how long events are looked through for a page with a filter. What was
 	// found by then is the page, and its links go on.
 	scanTime = 2 * time.Second
@@ -255,12 +255,13 @@ func (q *query) readPart(ctx context.Context, v *VCenter, scanUntil time.Time) (
 	if !q.filter.All() {
 		n = max(n, scanChunk)
 	}
-	for ; ; n = min(2*n, maxScanChunk) {
+	for looked := 0; ; {
+		began := time.Now()
 		var at vstream.Position = vstream.Newest(n)
 		if end >= 0 {
 			at = vstream.Before{Offset: end, N: n}
 		}
-		chunk, err := q.readChunk(ctx, v, at, n)
+		chunk, err := q.readChunk(ctx, v, at, n, pageBytes)
 		var expired *vstream.ExpiredError
 		if p.first >= 0 && errors.As(err, &expired) {
 			chunk, err = scanned{}, nil // dropped meanwhile
@@ -284,18 +285,21 @@ func (q *query) readPart(ctx context.Context, v *VCenter, scanUntil time.Time) (
 		if chunk.full || p.enough(q) || time.Now().After(scanUntil) {
 			return p, nil
 		}
-		if n < maxScanChunk {
+		if looked += chunk.events; time.Since(began) < scanTime/8 { // it is not to take long after time is over
+			n = min(2*n, maxScanChunk)
+		}
+		if looked < maxScanChunk {
 			continue
 		}
 		for { // where few events may pass, the index knows them
-			looked, err := q.lookUp(ctx, v, p)
+			found, err := q.lookUp(ctx, v, p)
 			if err != nil {
 				return nil, err
 			}
-			if p.whole || p.enough(q) || looked && time.Now().After(scanUntil) {
+			if p.whole || p.enough(q) || found && time.Now().After(scanUntil) {
 				return p, nil
 			}
-			if end = p.first; !looked {
+			if end = p.first; !found {
 				break
 			}
 		}
@@ -304,7 +308,7 @@ func (q *query) readPart(ctx context.Context, v *VCenter, scanUntil time.Time) (
 
 // lookUp reads further back what the index says may pass, if that is so little that it is
 // better than to read all.
-func (q *query) lookUp(ctx context.Context, v *VCenter, p *part) (looked bool, err error) {
+func (q *query) lookUp(ctx context.Context, v *VCenter, p *part) (found bool, err error) {
 	n := min(q.limit-len(p.events), scanChunk)
 	if q.filter.NeedsMessage() { // much of it may not pass after all
 		n = scanChunk
@@ -381,13 +385,13 @@ type scanned struct {
 
 // readChunk reads n events from a position on, which is as far from its end. Where the log
 // drops the first ones at this very moment, it reads those that are left.
-func (q *query) readChunk(ctx context.Context, v *VCenter, at vstream.Position, n int) (c scanned, err error) {
+func (q *query) readChunk(ctx context.Context, v *VCenter, at vstream.Position, n, bytes int) (c scanned, err error) {
 	for range 5 {
 		var r vstream.Reader
 		if r, err = v.Log.Open(ctx, at); err != nil {
 			return c, err
 		}
-		c, err = q.scan(ctx, v, r, n)
+		c, err = q.scan(ctx, v, r, n, bytes)
 		var expired *vstream.ExpiredError
 		if !errors.As(err, &expired) {
 			break
@@ -396,10 +400,13 @@ func (q *query) readChunk(ctx context.Context, v *VCenter, at vstream.Position, 
 	return c, err
 }
 
-// scan reads n events.
-func (q *query) scan(ctx context.Context, v *VCenter, r vstream.Reader, n int) (c scanned, err error) {
+// scan reads n events, and keeps the newest that match, of so many bytes of JSON.
+func (q *query) scan(ctx context.Context, v *VCenter, r vstream.Reader, n, bytes int) (c scanned, err error) {
 	for c.events < n {
 		events, err := r.Next(ctx)
+		if err == nil {
+			err = context.Cause(ctx) // who is gone wants no more looked through
+		}
 		if err != nil {
 			return c, err
 		}
@@ -425,7 +432,7 @@ func (q *query) scan(ctx context.Context, v *VCenter, r vstream.Reader, n int) (
 				continue
 			}
 			c.matching = append(c.matching, events[i])
-			for c.bytes += len(events[i].JSON); len(c.matching) > q.limit || c.bytes > pageBytes && len(c.matching) > 1; {
+			for c.bytes += len(events[i].JSON); len(c.matching) > q.limit || c.bytes > bytes && len(c.matching) > 1; {
 				c.bytes -= len(c.matching[0].JSON)
 				c.matching, c.full = c.matching[1:], true
 			}
@@ -437,8 +444,15 @@ func (q *query) scan(ctx context.Context, v *VCenter, r vstream.Reader, n int) (
 	return c, nil
 }
 
+// maxLinked is how long a query may be to be repeated in links: proxies take some kilobytes
+// of headers only.
+const maxLinked = 1500
+
 // link says where to go from a page, as RFC 8288 has it.
 func (q *query) link(h http.Header, r *http.Request, p *page) {
+	if len(r.URL.RawQuery) > maxLinked {
+		return
+	}
 	to := func(rel, name, value string) {
 		values := r.URL.Query()
 		for _, position := range []string{"cursor", "offset", "since", "before"} {

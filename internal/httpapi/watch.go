@@ -128,7 +128,7 @@ func (w *watch) run(ctx context.Context) error {
 	var alarmed <-chan time.Time
 	pending, _ := w.feed.settle()
 	if w.bookmarks || pending || !w.until.IsZero() {
-		alarm = time.NewTimer(w.heartbeat)
+		alarm = time.NewTimer(w.pause())
 		defer alarm.Stop()
 		alarmed = alarm.C
 	}
@@ -172,7 +172,7 @@ func (w *watch) run(ctx context.Context) error {
 					w.out.flush()
 					w.spoke = time.Now()
 				}
-				alarm.Reset(w.heartbeat - time.Since(w.spoke))
+				alarm.Reset(w.pause())
 			}
 		}
 		if w.out.err != nil {
@@ -182,6 +182,18 @@ func (w *watch) run(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// pause is after what time a watch that has nothing to send has something to say, or is over.
+func (w *watch) pause() time.Duration {
+	pause := w.heartbeat
+	if !w.spoke.IsZero() {
+		pause -= time.Since(w.spoke)
+	}
+	if !w.until.IsZero() {
+		pause = min(pause, time.Until(w.until)+untilGrace+time.Millisecond)
+	}
+	return max(pause, time.Millisecond)
 }
 
 // send writes the events that the filter passes.
