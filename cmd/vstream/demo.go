@@ -101,18 +101,19 @@ func (c *config) demo(cmd *cobra.Command, listener net.Listener, rate float64, s
 
 // printTour says what can be tried, in the order of the documentation.
 func printTour(w io.Writer, api, vcenter string) error {
-	_, err := fmt.Fprintf(w, `vstream reads a simulated vCenter at %s. Try, in another terminal:
+	_, err := fmt.Fprintf(w, `vstream reads a simulated vCenter at %[1]s. Try, in another terminal:
 
-  curl -N -s %srange | jq .
-  curl -N -s %sevents | jq .
-  curl -N -s %sevents/1 | jq .
-  curl -N -s %sevents\?watch=true
-  curl -N -s %sevents\?watch=true\&offset=earliest
-  curl -s %svcenters | jq .
+  curl -N -s %[2]srange | jq .
+  curl -N -s %[2]sevents | jq .
+  curl -N -s %[2]sevents/1 | jq .
+  curl -N -s %[2]sevents\?watch=true
+  curl -N -s %[2]sevents\?watch=true\&offset=earliest
+  curl -N -s %[2]sevents\?watch=true\&severity=error,warning\&format=text
+  curl -s %[2]svcenters | jq .
 
-Stop it with Ctrl-C. What happens in the vCenter:
+All there is to ask for is at %[3]s. Stop it with Ctrl-C. What happens in the vCenter:
 
-`, vcenter, api, api, api, api, api, api)
+`, vcenter, api, strings.TrimSuffix(api, "api/v1/")+"docs")
 	return err
 }
 

@@ -276,7 +276,8 @@ func (s *Server) welcome(w http.ResponseWriter, r *http.Request) error {
 		"curl -s  '" + api + "events?format=text'        the last 50 events, for people\n" +
 		"curl -sN '" + api + "events?watch=true'         events as they happen\n" +
 		"curl -sN '" + api + "events?watch=true&offset=earliest&severity=error,warning'\n" +
-		"curl -s  '" + api + "vcenters'                  how collecting goes\n"
+		"curl -s  '" + api + "vcenters'                  how collecting goes\n\n" +
+		"All there is to ask for: " + strings.TrimSuffix(api, base+"/") + "/docs\n"
 	return writeBody(w, "text/plain; charset=utf-8", []byte(text))
 }
 
