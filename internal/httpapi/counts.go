@@ -130,14 +130,14 @@ type counted struct {
 
 // of returns what of each vCenter to count in. Where a text or an expression decides, the
 // events are looked through, the newest first, for as long as scanTime.
-func (c counting) of(ctx context.Context, vcenters []VCenter) ([]counted, error) {
+func (c counting) of(ctx context.Context, vcenters []*VCenter) ([]counted, error) {
+	vcenters, err := chosen(c.filter, vcenters)
+	if err != nil {
+		return nil, err
+	}
 	var all []counted
 	deadline := time.Now().Add(scanTime)
-	for i := range vcenters {
-		v := &vcenters[i]
-		if !c.filter.Test(filter.VCenter, v.Name) {
-			continue
-		}
+	for _, v := range vcenters {
 		covered := v.Index.Coverage()
 		part := counted{v, v.Index, c.filter, covered.Whole, covered.Since}
 		if covered.Building { // the newest are missing
@@ -241,7 +241,7 @@ func (s *Server) getHistogram(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	parts, err := c.of(r.Context(), s.VCenters)
+	parts, err := c.of(r.Context(), s.all())
 	if err != nil {
 		return err
 	}
@@ -296,7 +296,7 @@ func (s *Server) getFacets(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	parts, err := c.of(r.Context(), s.VCenters)
+	parts, err := c.of(r.Context(), s.all())
 	if err != nil {
 		return err
 	}

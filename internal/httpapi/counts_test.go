@@ -139,6 +139,7 @@ func TestEventsAreCounted(t *testing.T) {
 	for query, slug := range map[string]string{
 		"types?type=A": "unknown-parameter", "histogram?buckets=0": "invalid-parameter", "histogram?buckets=301": "invalid-parameter",
 		"facets?top=101": "invalid-parameter", "facets?since=never": "invalid-parameter", "histogram?filter=1": "invalid-filter",
+		"facets?vcenter=vc9": "invalid-parameter", "histogram?vcenter=!vc*": "invalid-parameter",
 		"histogram?since=1h&until=2h": "invalid-parameter", "facets?limit=3": "unknown-parameter",
 	} {
 		var p struct{ Type string }

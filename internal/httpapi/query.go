@@ -55,13 +55,8 @@ func queryOf(r *http.Request, vcenters []*VCenter) (*query, error) {
 	if q.filter, err = filter.Parse(params.values); err != nil {
 		return nil, err
 	}
-	for _, v := range vcenters {
-		if q.filter.Test(filter.VCenter, v.Name) {
-			q.vcenters = append(q.vcenters, v)
-		}
-	}
-	if len(q.vcenters) == 0 {
-		return nil, invalidParameter("vcenter", "invalid vcenter: none of those that are served here passes; "+base+"/vcenters lists them")
+	if q.vcenters, err = chosen(q.filter, vcenters); err != nil {
+		return nil, err
 	}
 	if q.form, err = formOf(r, params.get("format")); err != nil {
 		return nil, err
@@ -84,6 +79,19 @@ func queryOf(r *http.Request, vcenters []*VCenter) (*query, error) {
 		}
 	}
 	return q, nil
+}
+
+// chosen returns the vCenters that a filter passes, which must be one at least.
+func chosen(f *filter.Filter, vcenters []*VCenter) (all []*VCenter, err error) {
+	for _, v := range vcenters {
+		if f.Test(filter.VCenter, v.Name) {
+			all = append(all, v)
+		}
+	}
+	if len(all) == 0 {
+		return nil, invalidParameter("vcenter", "invalid vcenter: none of those that are served here passes; "+base+"/vcenters lists them")
+	}
+	return all, nil
 }
 
 // readStart reads where to begin, or with before where to end.

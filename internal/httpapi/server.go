@@ -145,11 +145,7 @@ func (s *Server) routes(stopping context.Context) *routes {
 		mux.Handle(base+path, s.resource(stopping, s.theOne(get)))
 		mux.Handle(base+"/vcenters/{name}"+path, s.resource(stopping, s.named(get)))
 	}
-	all := make([]*VCenter, len(s.VCenters))
-	for i := range s.VCenters {
-		all[i] = &s.VCenters[i]
-	}
-	slices.SortFunc(all, func(a, b *VCenter) int { return strings.Compare(a.Name, b.Name) })
+	all := s.all()
 	mux.Handle(base+"/events", s.resource(stopping, func(w http.ResponseWriter, r *http.Request) error {
 		return s.getEvents(stopping, all, w, r)
 	}))
@@ -192,6 +188,16 @@ func (s *Server) handler(stopping context.Context) http.Handler {
 		}
 		mux.ServeHTTP(w, r)
 	})
+}
+
+// all returns the vCenters in the order of their names.
+func (s *Server) all() []*VCenter {
+	all := make([]*VCenter, len(s.VCenters))
+	for i := range s.VCenters {
+		all[i] = &s.VCenters[i]
+	}
+	slices.SortFunc(all, func(a, b *VCenter) int { return strings.Compare(a.Name, b.Name) })
+	return all
 }
 
 // resource answers the methods that every resource has, and turns what get returns into

@@ -78,7 +78,7 @@ func (s *Server) getWatch(stopping context.Context, q *query, w http.ResponseWri
 		watch.problem(problemOf(err, r))
 	}
 	out.flush()
-	s.Logger.Debug("watch ended", "remote", r.RemoteAddr, "form", q.form.name, "events", watch.sent, "bytes", out.bytes,
+	s.Logger.Debug("watch ended", "remote", r.RemoteAddr, "form", q.form.name, "filter", q.filter, "events", watch.sent, "bytes", out.bytes,
 		"lasted", time.Since(began), "reason", err)
 	return nil
 }

@@ -65,19 +65,8 @@ func (r *reader) Next(context.Context) ([]vstream.Event, error) {
 	return events, nil
 }
 
-// now is closed: what is to be waited for is there.
-var now = func() <-chan struct{} {
-	c := make(chan struct{})
-	close(c)
-	return c
-}()
-
 func (r *reader) More() <-chan struct{} {
-	l := r.log
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	if r.number != l.window.Next() {
-		return now
-	}
-	return l.window.Grown()
+	r.log.mu.RLock()
+	defer r.log.mu.RUnlock()
+	return r.log.window.More(r.number)
 }

@@ -136,14 +136,27 @@ func (w *Window) dropOldest(dropped func(uint64, *vstream.Event)) {
 	}
 }
 
-// Wake wakes all who wait on Grown.
+// Wake wakes all who wait on More.
 func (w *Window) Wake() {
 	close(w.grown)
 	w.grown = make(chan struct{})
 }
 
-// Grown returns a channel that the next Wake closes.
-func (w *Window) Grown() <-chan struct{} { return w.grown }
+// More returns a channel that is closed once there is, or was, an event with this number:
+// now, or by the next Wake.
+func (w *Window) More(number uint64) <-chan struct{} {
+	if number < w.next {
+		return there
+	}
+	return w.grown
+}
+
+// there is closed.
+var there = func() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
 
 // Event returns the event with this number, which must be held.
 func (w *Window) Event(number uint64) *vstream.Event {

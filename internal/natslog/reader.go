@@ -182,19 +182,12 @@ func (r *reader) here(ctx context.Context) error {
 	return err
 }
 
-// now is closed: what is to be waited for is there.
-var now = func() <-chan struct{} {
-	c := make(chan struct{})
-	close(c)
-	return c
-}()
-
 func (r *reader) More() <-chan struct{} {
 	l := r.log
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	if r.generation != l.generation || r.seq < l.window.Next() {
-		return now
+	if r.generation != l.generation { // Next has something to find out
+		return l.window.More(0)
 	}
-	return l.window.Grown()
+	return l.window.More(r.seq)
 }
