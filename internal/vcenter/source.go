@@ -61,6 +61,8 @@ type Source struct {
 	reading types.ManagedObjectReference   // of these, the collector that Next reads
 	waking  types.ManagedObjectReference   // a collector of one event, for news to wait for
 	news    types.ManagedObjectReference   // the property collector that tells them
+	ahead   *ahead                         // the page that Next returns next; nil if it has not been asked for
+	spare   []byte                         // to read a page into
 	last    vstream.Event                  // that Next returned; zero before
 	version string                         // of the news last seen
 	wait    time.Duration                  // for the next news
@@ -78,6 +80,7 @@ type Source struct {
 // It returns where it begins.
 func (s *Source) Open(ctx context.Context, since time.Time) (began time.Time, err error) {
 	defer guard(&err)
+	s.dropAhead()
 	_ = s.release(ctx)
 	now, err := s.resume(ctx)
 	if err != nil {
@@ -185,16 +188,29 @@ func (s *Source) now(ctx context.Context) (time.Time, error) {
 // When there are none it waits for some, but for a few seconds only. After an error,
 // Open must be called before Next: the position that the vCenter keeps for a reader moves
 // even when the answer is lost.
+//
+// It asks for the page after this one before it returns, for a vCenter takes its time. When
+// the caller cannot use what Next returned, Open reads it all again.
 func (s *Source) Next(ctx context.Context) (events []vstream.Event, err error) {
 	defer guard(&err)
-	events, err = s.read(ctx, s.reading, s.last)
-	if len(events) > 0 {
-		s.last = events[len(events)-1]
+	for {
+		p, err := s.nextPage(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if len(p.events) == 0 {
+			s.spare = p.answer
+			break
+		}
+		s.readAhead(ctx)
+		events = s.events(p, s.last)
+		s.spare = p.answer
+		if len(events) > 0 {
+			s.last, s.wait = events[len(events)-1], minWait
+			return events, nil
+		}
 	}
-	if err != nil || len(events) > 0 {
-		s.wait = minWait
-		return events, err
-	}
+	s.polled(0)
 	if s.rotated() {
 		return nil, errors.New("the credentials have changed")
 	}
@@ -290,6 +306,7 @@ func (s *Source) Catalogue() []vstream.EventType {
 // Close removes from the vCenter what Open made there, and logs out. It is safe to call
 // at any time, and again. Its error is only worth a look: the session dies by itself.
 func (s *Source) Close(ctx context.Context) error {
+	s.dropAhead()
 	return errors.Join(s.release(ctx), s.logout(ctx))
 }
 
