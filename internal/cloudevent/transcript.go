@@ -210,7 +210,7 @@ func (t *transcript) text(n note) bool {
 			return false
 		default:
 			r, length := utf8.DecodeRune(x[i:])
-			if r == utf8.RuneError && length == 1 || !allowed(r) {
+			if r == utf8.RuneError && length == 1 || !IsXMLChar(r) {
 				return false
 			}
 			b = appendEscaped(b, string(x[i:i+length]))
@@ -254,7 +254,7 @@ func reference(text []byte) (r rune, length int, ok bool) {
 			digits, base = digits[1:], 16
 		}
 		n, err := strconv.ParseUint(digits, base, 31)
-		if err != nil || !allowed(rune(n)) {
+		if err != nil || !IsXMLChar(rune(n)) {
 			return 0, 0, false
 		}
 		r = rune(n)
@@ -262,8 +262,9 @@ func reference(text []byte) (r rune, length int, ok bool) {
 	return r, end + 1, true
 }
 
-// allowed is the production Char of XML 1.0.
-func allowed(r rune) bool {
+// IsXMLChar reports whether text in XML may hold r: the production Char of XML 1.0, section
+// 2.2.
+func IsXMLChar(r rune) bool {
 	return r == '\t' || r == '\n' || r == '\r' || r >= 0x20 && r <= 0xD7FF || r >= 0xE000 && r <= 0xFFFD || r >= 0x10000 && r <= utf8.MaxRune
 }
 

@@ -211,7 +211,7 @@ func sanitize(text []byte) []byte {
 	for i := 0; i < len(text); {
 		r, n := utf8.DecodeRune(text[i:])
 		switch {
-		case r == utf8.RuneError && n == 1, !allowed(r):
+		case r == utf8.RuneError && n == 1, !cloudevent.IsXMLChar(r):
 			replace(i, i+n)
 		case r == '&':
 			if length, ok := reference(text[i:]); !ok {
@@ -240,10 +240,5 @@ func reference(text []byte) (length int, ok bool) {
 		digits, base = digits[1:], 16
 	}
 	n, err := strconv.ParseUint(digits, base, 32)
-	return end + 1, err == nil && n <= utf8.MaxRune && allowed(rune(n))
-}
-
-// allowed is the production Char of XML 1.0.
-func allowed(r rune) bool {
-	return r == '\t' || r == '\n' || r == '\r' || r >= 0x20 && r <= 0xD7FF || r >= 0xE000 && r <= 0xFFFD || r >= 0x10000
+	return end + 1, err == nil && n <= utf8.MaxRune && cloudevent.IsXMLChar(rune(n))
 }
