@@ -9,46 +9,42 @@ import (
 )
 
 // Transcode writes an event without decoding it: in one pass over its XML, by recipes made
-// from govmomi's types. It takes the element that document begins with, and returns the
-// event just as [Encoder.Encode] would write the decoded one, and the element's length.
+// from govmomi's types. It takes the element that document begins with, makes ev the event
+// just as [Encoder.Encode] would write the decoded one, and returns the element's length.
 //
 // It is not ok for an element that is not written plainly: members that are unknown, out of
 // order or told twice, comments, values that do not parse, text that XML forbids, an event
 // beyond MaxBytes. Such an element is to be decoded and encoded, which knows what to do.
-func (e *Encoder) Transcode(document []byte) (ev vstream.Event, length int, ok bool) {
+func (e *Encoder) Transcode(document []byte, ev *vstream.Event) (length int, ok bool) {
 	t := transcripts.Get().(*transcript)
 	defer t.free()
 	t.begin(document)
 	r := t.class()
 	if r == nil || !t.structure(r.recipe) || !t.skip("</"+pageElement+">") {
-		return vstream.Event{}, 0, false
+		return 0, false
 	}
 	key, numbered := t.noted[noteKey].int32(document)
 	chain, chained := t.noted[noteChain].int32(document)
 	if !numbered || !chained || t.noted[noteTime].absent() {
-		return vstream.Event{}, 0, false
+		return 0, false
 	}
-	ev = vstream.Event{
-		Offset: vstream.OffsetOf(0, key),
-		Time:   t.created.UTC(),
-		Chain:  chain,
-	}
-	t.nameAll(&ev)
-	e.grade(&ev, r)
+	*ev = vstream.Event{Offset: vstream.OffsetOf(0, key), Time: t.created.UTC(), Chain: chain}
+	t.nameAll(ev)
+	e.grade(ev, r)
 
-	var head [headRoom]byte
-	begin := e.appendHead(head[:0], &ev)
-	if len(begin) > headRoom {
-		return vstream.Event{}, 0, false
+	end := len(t.buf)
+	t.buf = e.appendHead(t.buf, ev, t.utc)
+	first := headRoom - (len(t.buf) - end)
+	if first < 0 {
+		return 0, false
 	}
-	first := headRoom - len(begin)
-	copy(t.buf[first:], begin)
-	t.buf = e.appendTail(t.buf, &ev, false)
+	copy(t.buf[first:], t.buf[end:])
+	t.buf = e.appendTail(t.buf[:end], ev, false)
 	if e.MaxBytes > 0 && len(t.buf)-first > e.MaxBytes {
-		return vstream.Event{}, 0, false
+		return 0, false
 	}
 	ev.JSON = bytes.Clone(t.buf[first:])
-	return ev, t.at, true
+	return t.at, true
 }
 
 // pageElement is what the elements of a page of events are called.
@@ -90,7 +86,7 @@ const (
 
 // A span is where in the XML the text of a member is.
 type span struct {
-	from, to int // from is 0 while there is none
+	from, to int32 // from is 0 while there is none
 	coded    bool
 }
 
@@ -118,7 +114,7 @@ func (s span) int32(xml []byte) (n int32, ok bool) {
 func (t *transcript) begin(document []byte) {
 	t.xml, t.at, t.depth = document, 0, 0
 	t.buf = t.buf[:headRoom]
-	t.noted = [notes]span{}
+	t.noted, t.utc = [notes]span{}, nil
 }
 
 // class reads the element's tag and returns the recipe of the class
@@ -207,7 +203,7 @@ func (t *transcript) free() {
 	if cap(t.buf)+cap(t.names) > 1<<20 { // blown up by an exceptional event
 		return
 	}
-	t.xml = nil
+	t.xml, t.utc = nil, nil
 	transcripts.Put(t)
 }
 

@@ -2,6 +2,7 @@ package cloudevent
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math"
 	"strconv"
 	"time"
@@ -21,6 +22,7 @@ type transcript struct {
 	depth   int
 	noted   [notes]span
 	created time.Time // at noteTime
+	utc     []byte    // how that is written in UTC, if it is
 	names   []byte    // for nameAll
 }
 
@@ -163,7 +165,7 @@ func (t *transcript) value(k kind, r func() *recipe, n note) bool {
 		return t.time(n)
 	case ofStruct:
 		if n != noNote {
-			t.noted[n] = span{from: t.at, to: t.at}
+			t.noted[n] = span{from: int32(t.at), to: int32(t.at)}
 		}
 		return t.structure(r())
 	}
@@ -177,6 +179,9 @@ func (t *transcript) text(n note) bool {
 	from := i // x[from:i] is still to be written
 	coded := false
 	for {
+		for i+8 <= len(x) && allPlain(binary.LittleEndian.Uint64(x[i:])) {
+			i += 8
+		}
 		for i < len(x) && plain[x[i]] {
 			i++
 		}
@@ -220,10 +225,25 @@ func (t *transcript) text(n note) bool {
 	}
 	t.buf = append(append(b, x[from:i]...), '"')
 	if n != noNote {
-		t.noted[n] = span{t.at, i, coded}
+		t.noted[n] = span{int32(t.at), int32(i), coded}
 	}
 	t.at = i
 	return true
+}
+
+// allPlain reports whether eight bytes are all plain: ASCII from the space on, without the
+// five characters that JSON in HTML escapes.
+func allPlain(w uint64) bool {
+	const (
+		each = 0x0101010101010101
+		high = 0x80 * each
+	)
+	has := func(c, alike uint64) uint64 { // high in each byte that is c, but for the bits alike
+		w := (w | alike*each) ^ c*each
+		return (w - each) &^ w
+	}
+	control := (w - ' '*each) &^ w
+	return (w|control|has('>', '<'^'>')|has('&', '"'^'&')|has('\\', 0))&high == 0
 }
 
 // reference returns the character that text begins with a reference to, and the
@@ -321,7 +341,7 @@ func (t *transcript) int(k kind, n note) bool {
 		return false
 	}
 	if n != noNote {
-		t.noted[n] = span{from: t.at, to: t.at + len(text)}
+		t.noted[n] = span{from: int32(t.at), to: int32(t.at + len(text))}
 	}
 	t.buf = append(t.buf, text...)
 	t.at += len(text)
@@ -348,8 +368,8 @@ func (t *transcript) time(n note) bool {
 		return false
 	}
 	t.buf = append(t.buf, '"')
-	at, ok := parseUTC(text)
-	if ok {
+	at, utc := parseUTC(text)
+	if utc {
 		t.buf = append(t.buf, text...)
 	} else {
 		if at.UnmarshalText(text) != nil {
@@ -362,7 +382,10 @@ func (t *transcript) time(n note) bool {
 	}
 	t.buf = append(t.buf, '"')
 	if n != noNote {
-		t.noted[n], t.created = span{from: t.at, to: t.at + len(text)}, at
+		t.noted[n], t.created = span{from: int32(t.at), to: int32(t.at + len(text))}, at
+		if utc {
+			t.utc = text
+		}
 	}
 	t.at += len(text)
 	return true

@@ -101,15 +101,24 @@ func (n *numbering) startOver(at time.Time) {
 // The result takes the place of events.
 func (n *numbering) page(ctx context.Context, events []vstream.Event) ([]vstream.Event, error) {
 	fresh := events[:0]
-	inPage := map[vstream.Offset]int{} // index in fresh
+	highest := vstream.Offset(-1)      // in fresh
+	inPage := map[vstream.Offset]int{} // index in fresh of those known
+	known := 0                         // of fresh
+	find := func(o vstream.Offset) *vstream.Event {
+		if o > highest { // as for almost all
+			return nil
+		}
+		for ; known < len(fresh); known++ {
+			inPage[fresh[known].Offset] = known
+		}
+		if i, ok := inPage[o]; ok {
+			return &fresh[i]
+		}
+		return nil
+	}
 	for i := range events {
 		e := &events[i]
-		offset, repeat, err := n.number(ctx, e, func(o vstream.Offset) *vstream.Event {
-			if i, ok := inPage[o]; ok {
-				return &fresh[i]
-			}
-			return nil
-		})
+		offset, repeat, err := n.number(ctx, e, find)
 		if err != nil {
 			return nil, err
 		}
@@ -129,7 +138,7 @@ func (n *numbering) page(ctx context.Context, events []vstream.Event) ([]vstream
 		if e.Type == overflowType {
 			n.forgotten = true
 		}
-		inPage[offset] = len(fresh)
+		highest = max(highest, offset)
 		if len(fresh) == i {
 			fresh = events[:i+1] // where it is
 		} else {

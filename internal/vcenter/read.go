@@ -192,19 +192,24 @@ func (s *Source) events(p *page, last vstream.Event) []vstream.Event {
 	unknown := 0
 	for rest := p.events; ; {
 		rest = bytes.TrimLeft(rest, " \t\r\n")
-		if e, length, ok := s.encoder.Transcode(rest); ok {
-			events = append(events, e)
+		if len(rest) == 0 {
+			break
+		}
+		n := len(events)
+		events = append(events, vstream.Event{})
+		if length, ok := s.encoder.Transcode(rest, &events[n]); ok {
 			rest = rest[length:]
 			continue
 		}
+		events = events[:n]
 		start, end := findElement(rest, eventElement)
 		if end < 0 {
 			break
 		}
 		element := rest[start:end]
 		rest = rest[end:]
-		if len(events) > 0 {
-			last = events[len(events)-1]
+		if n > 0 {
+			last = events[n-1]
 		}
 		e, misunderstood, ok := s.decode(element, last, rest)
 		unknown += misunderstood
