@@ -28,22 +28,23 @@ func (e *Encoder) Transcode(document []byte, ev *vstream.Event) (length int, ok 
 	if !numbered || !chained || t.noted[noteTime].absent() {
 		return 0, false
 	}
-	*ev = vstream.Event{Offset: vstream.OffsetOf(0, key), Time: t.created.UTC(), Chain: chain}
-	t.nameAll(ev)
-	e.grade(ev, r)
+	out := vstream.Event{Offset: vstream.OffsetOf(0, key), Time: t.created.UTC(), Chain: chain}
+	t.nameAll(&out)
+	e.grade(&out, r)
 
 	end := len(t.buf)
-	t.buf = e.appendHead(t.buf, ev, t.utc)
+	t.buf = e.appendHead(t.buf, &out, t.utc)
 	first := headRoom - (len(t.buf) - end)
 	if first < 0 {
 		return 0, false
 	}
 	copy(t.buf[first:], t.buf[end:])
-	t.buf = e.appendTail(t.buf[:end], ev, false)
+	t.buf = e.appendTail(t.buf[:end], &out, false)
 	if e.MaxBytes > 0 && len(t.buf)-first > e.MaxBytes {
 		return 0, false
 	}
-	ev.JSON = bytes.Clone(t.buf[first:])
+	out.JSON = bytes.Clone(t.buf[first:])
+	*ev = out
 	return t.at, true
 }
 
@@ -70,7 +71,8 @@ const (
 	noteKey
 	noteChain
 	noteTime
-	noteUser
+	noteSwitch
+	noteUser // and from here on all are texts of an event
 	noteMessage
 	noteDatacenter
 	noteCluster
@@ -78,10 +80,11 @@ const (
 	noteVM
 	noteDatastore
 	noteNetwork
-	noteSwitch
 	noteType
 	noteSeverity
 	notes
+
+	firstText = noteUser
 )
 
 // A span is where in the XML the text of a member is.
@@ -141,25 +144,20 @@ func (t *transcript) nameAll(ev *vstream.Event) {
 	if t.noted[noteNetwork].absent() {
 		t.noted[noteNetwork] = t.noted[noteSwitch]
 	}
-	into := [notes]*string{
-		noteUser: &ev.User, noteMessage: &ev.Message, noteDatacenter: &ev.Datacenter, noteCluster: &ev.Cluster,
-		noteHost: &ev.Host, noteVM: &ev.VM, noteDatastore: &ev.Datastore, noteNetwork: &ev.Network,
-		noteType: &ev.Type, noteSeverity: &ev.Severity,
-	}
 	t.names = t.names[:0]
 	var ends [notes]int
-	for i := range into {
-		if s := t.noted[i]; into[i] != nil && !s.absent() {
+	for n := firstText; n < notes; n++ {
+		if s := t.noted[n]; !s.absent() {
 			t.names = appendDecoded(t.names, t.xml[s.from:s.to], s.coded)
 		}
-		ends[i] = len(t.names)
+		ends[n] = len(t.names)
 	}
 	all := string(t.names)
-	for i, from := range ends[:notes-1] {
-		if name := into[i+1]; name != nil {
-			*name = all[from:ends[i+1]]
-		}
-	}
+	text := func(n note) string { return all[ends[n-1]:ends[n]] }
+	ev.User, ev.Message = text(noteUser), text(noteMessage)
+	ev.Datacenter, ev.Cluster, ev.Host, ev.VM = text(noteDatacenter), text(noteCluster), text(noteHost), text(noteVM)
+	ev.Datastore, ev.Network = text(noteDatastore), text(noteNetwork)
+	ev.Type, ev.Severity = text(noteType), text(noteSeverity)
 }
 
 // grade says of which kind an event is, as classify does of a decoded one.

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/vmware/govmomi/vim25/types"
@@ -184,5 +185,29 @@ func TestEightBytesArePlainIfEachIs(t *testing.T) {
 				t.Errorf("allPlain(%q) = %v", w, got)
 			}
 		}
+	}
+}
+
+func TestTimesInUTCAreReadAsTheStandardLibraryDoes(t *testing.T) {
+	for _, text := range []string{
+		"2022-01-14T13:26:22.0854137Z", "2022-01-14T13:26:22Z", "2022-01-14T13:26:22.120Z", "2022-01-14T13:26:22.000000Z", "2022-01-14T13:26:20.1Z",
+		"2022-12-28T23:59:59.999999999Z", "0000-01-01T00:00:00Z", "9999-01-01T00:00:00.10Z", "2022-01-14T13:26:22.Z", "2022-01-14T13:26:22.1234567890Z",
+		"2022-02-29T13:26:22Z", "2022-13-01T13:26:22Z", "2022-01-14T24:26:22Z", "2022-01-14T13:60:22Z", "2022-01-14T13:26:60Z", "2022-01-00T00:00:00Z",
+		"2022-01-14t13:26:22Z", "2022-01-14T13:26:22z", "2022-01-14T13:26:22,5Z", "2022-01-14T1:26:22Z", "+022-01-14T13:26:22Z", "2022-01-14T13:26:22.-1Z",
+		"2022-01-14T13:26:22+00:00", "", "Z", "2022-01-14",
+	} {
+		at, digits, ok := parseUTC([]byte(text))
+		if !ok {
+			continue
+		}
+		var want time.Time
+		if err := want.UnmarshalText([]byte(text)); err != nil {
+			t.Errorf("%q is taken, though %v", text, err)
+		} else if !at.Equal(want) || text[:digits]+"Z" != want.Format(time.RFC3339Nano) {
+			t.Errorf("%q is read as %v, to be written %q; want %v", text, at, text[:digits]+"Z", want)
+		}
+	}
+	if _, _, ok := parseUTC([]byte("2022-01-14T13:26:22.0854137Z")); !ok {
+		t.Error("a plain time is not taken")
 	}
 }

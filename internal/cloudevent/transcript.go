@@ -367,10 +367,11 @@ func (t *transcript) time(n note) bool {
 	if !ok {
 		return false
 	}
+	from := len(t.buf) + 1
 	t.buf = append(t.buf, '"')
-	at, utc := parseUTC(text)
+	at, digits, utc := parseUTC(text)
 	if utc {
-		t.buf = append(t.buf, text...)
+		t.buf = append(append(t.buf, text[:digits]...), 'Z')
 	} else {
 		if at.UnmarshalText(text) != nil {
 			return false
@@ -384,20 +385,20 @@ func (t *transcript) time(n note) bool {
 	if n != noNote {
 		t.noted[n], t.created = span{from: int32(t.at), to: int32(t.at + len(text))}, at
 		if utc {
-			t.utc = text
+			t.utc = t.buf[from : len(t.buf)-1]
 		}
 	}
 	t.at += len(text)
 	return true
 }
 
-// parseUTC reads a time as vCenters write theirs, 2026-11-22T09:30:00.123456Z. It is not ok
-// for one that is none, or that would be written in another way: in another zone, with
-// zeros at its end.
-func parseUTC(text []byte) (at time.Time, ok bool) {
-	const shortest, longest = len("2026-11-22T09:30:00Z"), len("2026-11-22T09:30:00.123456789Z")
-	if len(text) < shortest || len(text) > longest || text[len(text)-1] != 'Z' {
-		return time.Time{}, false
+// parseUTC reads a time as vCenters write theirs, 2026-11-22T09:30:00.123456Z, and returns
+// how much of the text is to be kept: all but zeros at the end of the fraction, and the Z. It
+// is not ok for one that is none, or in another zone.
+func parseUTC(text []byte) (at time.Time, digits int, ok bool) {
+	const seconds, longest = len("2026-11-22T09:30:00"), len("2026-11-22T09:30:00.123456789Z")
+	if len(text) <= seconds || len(text) > longest || text[len(text)-1] != 'Z' {
+		return time.Time{}, 0, false
 	}
 	number := func(from, to int) (n int) {
 		for _, c := range text[from:to] {
@@ -411,19 +412,24 @@ func parseUTC(text []byte) (at time.Time, ok bool) {
 	ok = text[4] == '-' && text[7] == '-' && text[10] == 'T' && text[13] == ':' && text[16] == ':'
 	year, month, day := number(0, 4), number(5, 7), number(8, 10)
 	hour, minute, second := number(11, 13), number(14, 16), number(17, 19)
-	nanos := 0
-	if fraction := text[19 : len(text)-1]; len(fraction) > 0 {
-		nanos = number(20, len(text)-1)
-		ok = ok && fraction[0] == '.' && fraction[len(fraction)-1] != '0' && len(fraction) > 1
-		for i := len(fraction); i < longest-shortest; i++ {
+	nanos, digits := 0, seconds
+	if end := len(text) - 1; end > seconds {
+		nanos = number(seconds+1, end)
+		ok = ok && text[seconds] == '.' && end > seconds+1
+		for i := end; i < longest-1; i++ {
 			nanos *= 10
+		}
+		for digits = end; text[digits-1] == '0'; digits-- {
+		}
+		if text[digits-1] == '.' {
+			digits--
 		}
 	}
 	// Every month has 28 days; what is beyond is left to those who know the calendar.
 	if !ok || month < 1 || month > 12 || day < 1 || day > 28 || hour > 23 || minute > 59 || second > 59 {
-		return time.Time{}, false
+		return time.Time{}, 0, false
 	}
-	return time.Date(year, time.Month(month), day, hour, minute, second, nanos, time.UTC), true
+	return time.Date(year, time.Month(month), day, hour, minute, second, nanos, time.UTC), digits, true
 }
 
 // reference writes a ManagedObjectReference, which has its type in an attribute.

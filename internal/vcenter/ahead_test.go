@@ -2,6 +2,7 @@ package vcenter_test
 
 import (
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -28,7 +29,7 @@ func next(t *testing.T, s *vcenter.Source) []vstream.Event {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return events
+	return slices.Clone(events)
 }
 
 func closed(t *testing.T, vc *vcentertest.VCenter, s *vcenter.Source) {

@@ -181,14 +181,14 @@ func (s *Source) read(ctx context.Context, collector types.ManagedObjectReferenc
 	if err := fetch(ctx, s.client, collector, &p); err != nil {
 		return nil, err
 	}
-	return s.events(&p, last), nil
+	return s.events(&p, last, nil), nil
 }
 
-// events returns the events of a page. What one does not tell of itself is guessed from the
-// one before it, the first's from last, if there is one.
-func (s *Source) events(p *page, last vstream.Event) []vstream.Event {
+// events returns the events of a page, in place of those in old. What one does not tell of
+// itself is guessed from the one before it, the first's from last, if there is one.
+func (s *Source) events(p *page, last vstream.Event, old []vstream.Event) []vstream.Event {
 	const likely = 800 // bytes an element has
-	events := make([]vstream.Event, 0, min(pageSize, 1+len(p.events)/likely))
+	events := slices.Grow(old[:0], min(pageSize, 1+len(p.events)/likely))
 	unknown := 0
 	for rest := p.events; ; {
 		rest = bytes.TrimLeft(rest, " \t\r\n")

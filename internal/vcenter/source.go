@@ -63,6 +63,7 @@ type Source struct {
 	news    types.ManagedObjectReference   // the property collector that tells them
 	ahead   *ahead                         // the page that Next returns next; nil if it has not been asked for
 	spare   []byte                         // to read a page into
+	batch   []vstream.Event                // that Next returned, to be written over
 	last    vstream.Event                  // that Next returned; zero before
 	version string                         // of the news last seen
 	wait    time.Duration                  // for the next news
@@ -184,7 +185,8 @@ func (s *Source) now(ctx context.Context) (time.Time, error) {
 	return *now, nil
 }
 
-// Next returns the next events, oldest first, at the offsets of their keys in epoch 0.
+// Next returns the next events, oldest first, at the offsets of their keys in epoch 0; the
+// slice is good until it is called again.
 // When there are none it waits for some, but for a few seconds only. After an error,
 // Open must be called before Next: the position that the vCenter keeps for a reader moves
 // even when the answer is lost.
@@ -199,15 +201,15 @@ func (s *Source) Next(ctx context.Context) (events []vstream.Event, err error) {
 			return nil, err
 		}
 		if len(p.events) == 0 {
-			s.spare = p.answer
+			s.spare, s.batch = p.answer, nil
 			break
 		}
 		s.readAhead(ctx)
-		events = s.events(p, s.last)
+		s.batch = s.events(p, s.last, s.batch)
 		s.spare = p.answer
-		if len(events) > 0 {
-			s.last, s.wait = events[len(events)-1], minWait
-			return events, nil
+		if n := len(s.batch); n > 0 {
+			s.last, s.wait = s.batch[n-1], minWait
+			return s.batch, nil
 		}
 	}
 	s.polled(0)
