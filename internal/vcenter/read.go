@@ -191,7 +191,9 @@ func (s *Source) events(p *page, last vstream.Event, old []vstream.Event) []vstr
 	events := slices.Grow(old[:0], min(pageSize, 1+len(p.events)/likely))
 	unknown := 0
 	for rest := p.events; ; {
-		rest = bytes.TrimLeft(rest, " \t\r\n")
+		for len(rest) > 0 && rest[0] <= ' ' {
+			rest = rest[1:]
+		}
 		if len(rest) == 0 {
 			break
 		}
