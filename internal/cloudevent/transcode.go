@@ -20,7 +20,7 @@ func (e *Encoder) Transcode(document []byte, ev *vstream.Event) (length int, ok 
 	defer t.free()
 	t.begin(document)
 	r := t.class()
-	if r == nil || !t.structure(r.recipe) || !t.skip("</"+pageElement+">") {
+	if r == nil || !t.structure(r.recipe) || !t.skip("</"+Element+">") {
 		return 0, false
 	}
 	key, numbered := t.noted[noteKey].int32(document)
@@ -48,8 +48,8 @@ func (e *Encoder) Transcode(document []byte, ev *vstream.Event) (length int, ok 
 	return t.at, true
 }
 
-// pageElement is what the elements of a page of events are called.
-const pageElement = "returnval"
+// Element is what the elements of a page of events are called.
+const Element = "returnval"
 
 // What begins the attribute that names a value's type: as vCenter writes it, everywhere, and
 // as Go's encoder does, in an event's own tag and within the event.
@@ -123,7 +123,7 @@ func (t *transcript) begin(document []byte) {
 // class reads the element's tag and returns the recipe of the class
 // that it names; nil if there is none.
 func (t *transcript) class() *classRecipe {
-	if !t.skip("<" + pageElement) {
+	if !t.skip("<" + Element) {
 		return nil
 	}
 	var name []byte

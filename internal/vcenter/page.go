@@ -42,15 +42,15 @@ func findElement(document []byte, name string) (start, end int) {
 	if start < 0 {
 		return -1, -1
 	}
-	if tag := bytes.IndexByte(document[start:], '>'); tag > 0 && document[start+tag-1] == '/' {
-		return start, start + tag + 1 // <returnval …/>
+	if n := bytes.IndexByte(document[start:], '>'); n > 0 && document[start+n-1] == '/' {
+		return start, start + n + 1 // <returnval …/>
 	}
-	close := []byte("</" + name + ">")
-	length := bytes.Index(document[start:], close)
+	tag := []byte("</" + name + ">")
+	length := bytes.Index(document[start:], tag)
 	if length < 0 {
 		return start, -1
 	}
-	return start, start + length + len(close)
+	return start, start + length + len(tag)
 }
 
 // indexTag returns where the first tag begins that has exactly this name; -1 if none has.

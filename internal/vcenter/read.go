@@ -147,18 +147,15 @@ func (p *page) room() []byte { return p.answer }
 
 func (p *page) cut(answer []byte) (rest []byte) {
 	p.answer, p.events = answer, nil
-	start := indexTag(answer, []byte("<"+eventElement))
-	end := bytes.LastIndex(answer, []byte("</"+eventElement+">"))
+	start := indexTag(answer, []byte("<"+cloudevent.Element))
+	end := bytes.LastIndex(answer, []byte("</"+cloudevent.Element+">"))
 	if start < 0 || end < start {
 		return answer
 	}
-	end += len("</" + eventElement + ">")
+	end += len("</" + cloudevent.Element + ">")
 	p.events = answer[start:end]
 	return slices.Concat(answer[:start], answer[end:])
 }
-
-// eventElement is what each event of a page is called.
-const eventElement = "returnval"
 
 // fetch reads the next page of a collector into p. It uses nothing of the source that
 // changes within a session, so that it may run beside other calls.
@@ -204,7 +201,7 @@ func (s *Source) events(p *page, last vstream.Event, old []vstream.Event) []vstr
 			continue
 		}
 		events = events[:n]
-		start, end := findElement(rest, eventElement)
+		start, end := findElement(rest, cloudevent.Element)
 		if end < 0 {
 			break
 		}
@@ -264,7 +261,7 @@ func (s *Source) decode(element []byte, last vstream.Event, after []byte) (e vst
 func (s *Source) place(raw *cloudevent.Raw, before vstream.Event, after []byte) bool {
 	var next int32
 	followed := false
-	if start, end := findElement(after, eventElement); end >= 0 {
+	if start, end := findElement(after, cloudevent.Element); end >= 0 {
 		key, err := parseKey(member(after[start:end], "key"))
 		next, followed = key, err == nil
 	}
