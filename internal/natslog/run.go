@@ -19,9 +19,9 @@ const (
 	runBatch = 1000
 	// runLeast is how many events a reader must be behind for a run to pay.
 	runLeast = 4 * runBatch
-	// maxRuns is how many runs there are at most over a log. What they read on two cores, two
-	// readers can take; the others read batches.
-	maxRuns = 4
+	// maxRuns is how many runs there are at most over a log, with 2 to 8 MiB on the way each; other
+	// readers read batches.
+	maxRuns = 8
 	// runPatience is how soon a reader must come back for more to be worth a run, and runIdle how
 	// long a run then waits for it.
 	runPatience = 250 * time.Millisecond
