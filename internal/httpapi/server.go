@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"vstream"
+	"vstream/internal/filter"
 	"vstream/internal/index"
 )
 
@@ -62,7 +63,8 @@ type Server struct {
 	Metrics http.Handler
 	Logger  *slog.Logger
 
-	wires wires // of the watches that have left net/http
+	wires   wires          // of the watches that have left net/http
+	filters filter.Sharing // of all watches
 }
 
 // Run serves until ctx is done. Then it ends all watches properly, waits shortly for

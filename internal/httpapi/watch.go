@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"vstream"
+	"vstream/internal/filter"
 )
 
 // untilGrace is how long after until a watch waits for events from before.
@@ -105,6 +106,10 @@ func reduced(r *http.Request) *http.Request {
 // stops or the client is gone.
 func (s *Server) follow(ctx, stopping context.Context, w *watch) {
 	began := time.Now()
+	var leave func()
+	w.shared, leave = s.filters.Join(w.filter)
+	defer leave()
+	w.filter = w.shared.Filter // of which there is one then
 	err := w.run(ctx)
 	switch {
 	case errors.Is(err, errMaxAge), errors.Is(err, errLimit), errors.Is(err, errUntil):
@@ -149,6 +154,7 @@ func (s *Server) watchAge() time.Duration {
 // A watch is a response that goes on.
 type watch struct {
 	*query
+	shared   *filter.Shared // its filter
 	feed     *feed
 	out      *stream
 	asked    *http.Request // reduced
@@ -197,6 +203,9 @@ func (w *watch) run(ctx context.Context) error {
 		}
 		if len(events) == 0 {
 			w.out.flush()
+			if w.out.err != nil {
+				return w.out.err
+			}
 			if w.feed.over() || !w.until.IsZero() && time.Since(w.until) > untilGrace {
 				return errUntil
 			}
@@ -238,7 +247,7 @@ func (w *watch) pause() time.Duration {
 func (w *watch) send(ctx context.Context, s *source, events []vstream.Event) error {
 	for i := range events {
 		e := &events[i]
-		wanted, err := w.filter.Match(s.vcenter.Name, e)
+		wanted, err := w.shared.Match(s.vcenter.Name, e)
 		if err != nil {
 			return err
 		}
