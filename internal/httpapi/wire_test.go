@@ -52,7 +52,7 @@ func (s *watchServer) ask(t *testing.T, text string) (net.Conn, *bufio.Reader) {
 	return c, bufio.NewReader(c)
 }
 
-// countedPipes counts what the server writes, and after how much the last writes came.
+// countedPipes counts the writes of the server.
 type countedPipes struct {
 	*pipes
 	writes atomic.Int64
@@ -201,6 +201,47 @@ func TestAClientThatGoesWhileNothingHappensIsMissed(t *testing.T) {
 	})
 }
 
+// halves are pipes that can be closed for writing, though a client does not notice.
+type halves struct{ *pipes }
+
+type half struct{ net.Conn }
+
+func (h halves) Accept() (net.Conn, error) {
+	c, err := h.pipes.Accept()
+	return half{c}, err
+}
+
+func (half) CloseWrite() error { return nil }
+
+// A connection that is closed with something unread in it may take with it what is still on
+// its way to the client.
+func TestAConnectionThatIsOverIsLeftToTheClientForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		listener := halves{newPipes()}
+		log := memlog.New(10, 1<<30)
+		appendTo(t, log, 1)
+		stop := run(t, &Server{Listener: listener, VCenters: only(log), WatchMaxAge: time.Hour})
+		c, err := listener.dial(t.Context(), "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprint(c, "GET /api/v1/events?watch=true&offset=1&limit=1 HTTP/1.1\r\nHost: server\r\n\r\n")
+		r := bufio.NewReader(c)
+		res, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadAll(res.Body); err != nil {
+			t.Error(err)
+		}
+		began := time.Now()
+		if _, err := r.ReadByte(); err != io.EOF || time.Since(began) != farewell {
+			t.Errorf("after %v came %v", time.Since(began), err)
+		}
+		stop()
+	})
+}
+
 // What a client says after its request is about nothing.
 func TestAClientThatSaysMoreGetsItsWatch(t *testing.T) {
 	const watch = "GET /api/v1/events?watch=true&limit=1 HTTP/1.1\r\nHost: server\r\n\r\n"
@@ -243,20 +284,17 @@ func TestAClientThatSaysMoreGetsItsWatch(t *testing.T) {
 	}
 }
 
-// brokenLog panics when it is read for the second time.
+// brokenLog panics when an event is read.
 type brokenLog struct{ vstream.Log }
 
-type brokenReader struct {
-	vstream.Reader
-	read int
-}
+type brokenReader struct{ vstream.Reader }
 
 func (l brokenLog) Open(ctx context.Context, p vstream.Position) (vstream.Reader, error) {
 	r, err := l.Log.Open(ctx, p)
-	return &brokenReader{Reader: r}, err
+	return brokenReader{r}, err
 }
 
-func (r *brokenReader) Next(ctx context.Context) ([]vstream.Event, error) {
+func (r brokenReader) Next(ctx context.Context) ([]vstream.Event, error) {
 	events, err := r.Reader.Next(ctx)
 	if len(events) > 0 {
 		panic("broken")
