@@ -111,15 +111,17 @@ func (s *Server) follow(ctx, stopping context.Context, w *watch) {
 	defer leave()
 	w.filter = w.shared.Filter // of which there is one then
 	err := w.run(ctx)
+	if ctx.Err() != nil { // whatever it was that this has cut short
+		err = context.Cause(ctx)
+	}
 	switch {
 	case errors.Is(err, errMaxAge), errors.Is(err, errLimit), errors.Is(err, errUntil):
 		w.bookmark(reasonClose)
-	case w.out.err != nil:
-	case ctx.Err() == nil:
-		w.problem(problemOf(err, w.asked))
 	case stopping.Err() != nil:
 		err = errStopping
 		w.bookmark(reasonShutdown)
+	case ctx.Err() == nil && w.out.err == nil:
+		w.problem(problemOf(err, w.asked))
 	}
 	w.out.flush()
 	s.Logger.Debug("watch ended", "remote", w.asked.RemoteAddr, "form", w.form.name, "filter", w.filter, "events", w.sent, "bytes", w.out.bytes,
