@@ -46,8 +46,8 @@ type buffer struct {
 	data [beforeChunk + bufferSize + afterChunk]byte
 }
 
-// bufferSize is how much is sent at once. More makes bursts no cheaper, and is what each client
-// costs that takes nothing.
+// bufferSize is how much is sent at once. More makes bursts cheaper, and each client dearer
+// that takes nothing.
 const bufferSize = 16 << 10
 
 func (b *buffer) text() []byte { return b.data[beforeChunk : beforeChunk+b.n] }
