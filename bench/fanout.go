@@ -21,6 +21,7 @@ type fanned struct {
 	perSec   float64 // deliveries
 	cost     float64 // CPU time of the server per delivery, in seconds
 	cpu      float64 // CPU time of the server per second, while events come
+	clients  float64 // the same of the watchers
 	idle     float64 // the same while none come; -1 if it was not measured
 	resident float64 // memory of the server per watcher
 	goes     float64 // heap and stacks per watcher
@@ -48,9 +49,9 @@ func (b *bench) fanout(ctx context.Context) error {
 	loads := section{
 		title: "Fan-out",
 		note: "Events are appended one by one, at even intervals; the server is a process, its watchers are another on the same machine. " +
-			"CPU time is the server's, and has all it does meanwhile in it; delays are from before an event is encoded until a watcher has it. " +
-			fmt.Sprintf("CPU per delivery is the median of %d stretches.", stretches),
-		grid: [][]string{{"Watchers × events a second", "server", "deliveries per second", "server CPU per delivery", "server CPU", "delay, median", "99 %", "longest", "all delivered"}},
+			"CPU time is that of one core, with all that the process does meanwhile in it; delays are from before an event is encoded until a watcher has it. " +
+			fmt.Sprintf("CPU per delivery is the median of %d stretches, delays are those of the worst of them. Where server and watchers together want more than there is, they wait for one another.", stretches),
+		grid: [][]string{{"Watchers × events a second", "server", "deliveries per second", "server CPU per delivery", "server CPU", "watchers' CPU", "delay, median", "99 %", "longest", "all delivered"}},
 	}
 	idle := section{
 		title: "Idle watchers",
@@ -76,7 +77,7 @@ func (b *bench) fanout(ctx context.Context) error {
 			fmt.Fprintf(b.progress, "%d watchers, %s: %s CPU per delivery\n", l.watchers, kind.label, seconds(f.cost))
 			if !kind.idleOnly {
 				loads.grid = append(loads.grid, []string{fmt.Sprintf("%s × %g", count(float64(l.watchers)), l.rate), kind.label,
-					rate(f.perSec), seconds(f.cost), percent(f.cpu), seconds(f.sum.P50.Seconds()), seconds(f.sum.P99.Seconds()), seconds(f.sum.Max.Seconds()), f.complete()})
+					rate(f.perSec), seconds(f.cost), percent(f.cpu), percent(f.clients), seconds(f.sum.P50.Seconds()), seconds(f.sum.P99.Seconds()), seconds(f.sum.Max.Seconds()), f.complete()})
 			}
 			if most {
 				idle.grid = append(idle.grid, []string{count(float64(l.watchers)), kind.label, percent(f.idle), kibibytesOf(f.resident), kibibytesOf(f.goes)})
@@ -142,6 +143,10 @@ func (b *bench) carry(ctx context.Context, l load, name, query string, prototype
 			}
 			var costs []float64
 			var wall, cpu time.Duration
+			var clientsBefore, clientsAfter usage
+			if err := crowd.ask(command{Do: "usage"}, &clientsBefore); err != nil {
+				return err
+			}
 			for range stretches {
 				n := max(1, int(l.rate*l.time.Seconds()/stretches))
 				var next int
@@ -163,6 +168,10 @@ func (b *bench) carry(ctx context.Context, l load, name, query string, prototype
 				f.sum.Disordered = seen.Disordered
 				f.sum.P50, f.sum.P99, f.sum.Max = max(f.sum.P50, seen.P50), max(f.sum.P99, seen.P99), max(f.sum.Max, seen.Max)
 			}
+			if err := crowd.ask(command{Do: "usage"}, &clientsAfter); err != nil {
+				return err
+			}
+			f.clients = (clientsAfter.CPU - clientsBefore.CPU).Seconds() / wall.Seconds()
 			f.cost, f.perSec, f.cpu = median(costs), float64(f.sum.Deliveries)/wall.Seconds(), cpu.Seconds()/wall.Seconds()
 			return nil
 		})

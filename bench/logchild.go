@@ -63,7 +63,7 @@ func logChild(ctx context.Context, c *child) error {
 	if err := c.settings(&p); err != nil {
 		return err
 	}
-	context.AfterFunc(ctx, func() { os.Exit(1) }) // what it does is of no use to anybody else
+	defer context.AfterFunc(ctx, func() { os.Exit(1) })() // what it does is of no use to anybody else
 	if err := p.run(ctx, c); err != nil {
 		return fmt.Errorf("%s, %s: %w", p.Log, p.Name, err)
 	}

@@ -73,7 +73,7 @@ var tables = map[string]table{
 	},
 	"cluster": {
 		"A cluster of three servers, three copies",
-		"All three servers, and natslog, in one process on one machine: what the protocol costs, not what a network does.",
+		"All three servers, and natslog, in one process on one machine: what the protocol costs, not what a network does. Of a single run.",
 		[]row{
 			{"append, 1000 events a call", one(rate, "append.rate"), ""},
 			{"the same per second of CPU, of all servers", one(rate, "append.cpurate"), ""},

@@ -11,6 +11,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -18,6 +19,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -96,7 +98,7 @@ var whole = scale{
 	loads: []load{{100, 100, 8 * time.Second}, {1000, 100, 8 * time.Second}, {10_000, 10, 10 * time.Second}},
 	idle:  20 * time.Second, posts: 300, pause: 70 * time.Millisecond, replayed: 1_000_000,
 	sizes: []int{100_000}, logRepeat: 3, logSpend: 500 * time.Millisecond,
-	retained: []int{1000, 10_000, 100_000, 1_000_000}, appended: 100_000, seriesSize: 100_000,
+	retained: []int{1000, 10_000, 100_000, 1_000_000}, appended: 200_000, seriesSize: 100_000,
 }
 
 var quick = scale{
@@ -147,6 +149,11 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	}
 	if *profiles != "" && b.cpuProfiles == "" {
 		return errors.New("--profiles: there are none without --cpuprofile; give it a directory")
+	}
+	for _, path := range []string{filepath.Dir(output), cmp.Or(*profiles, ".")} { // before all is measured for nothing
+		if _, err := os.Stat(path); err != nil {
+			return fmt.Errorf("%w; run this where the module begins, or name another file", err)
+		}
 	}
 	if *sizes != "" {
 		b.sizes = nil

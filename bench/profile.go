@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,12 +10,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 )
 
 const (
 	profileSuffix = ".cpu.prof"
-	profileLines  = 14
+	profileLines  = 8 // of each kind
 )
 
 // showProfiles prints the top of each profile as a table, and writes those for which a file
@@ -59,18 +61,23 @@ func placed(text, name, table string) string {
 	return before + begin + "\n" + table + "\n" + end + after
 }
 
-// top returns the functions in which most of a profile's time was spent, those they call
-// included, as Markdown: the packages of Go's own that are everywhere are left to what
-// calls them.
+// making is what makes events to append: it is not what is measured.
+const making = `main\.\(\*events\)\.take|main\.manifold`
+
+// top returns as Markdown the functions that take most of a profile's time themselves, and
+// those of ours that take most of it together with what they call.
 func top(ctx context.Context, path string) (string, error) {
 	var failed strings.Builder
-	cmd := exec.CommandContext(ctx, "go", "tool", "pprof", "-top", "-nodecount=100000", "-nodefraction=0", path) //nolint:gosec // it is a profile of ours
+	cmd := exec.CommandContext(ctx, "go", "tool", "pprof", "-top", "-relative_percentages", "-ignore="+making, "-nodecount=100000", "-nodefraction=0", path) //nolint:gosec // it is a profile of ours
 	cmd.Stderr = &failed
 	out, err := cmd.Output()
 	if err != nil {
 		return "", errors.Join(fmt.Errorf("read the profile %s: %w", path, err), errors.New(failed.String()))
 	}
-	type row struct{ flat, sum, name string }
+	type row struct {
+		flat, sum, name string
+		all             float64 // sum as a number
+	}
 	var rows []row
 	total := ""
 	for line := range strings.Lines(string(out)) {
@@ -81,11 +88,28 @@ func top(ctx context.Context, path string) (string, error) {
 		if len(parts) < 6 || !strings.HasSuffix(parts[1], "%") || !strings.HasSuffix(parts[4], "%") {
 			continue
 		}
-		rows = append(rows, row{parts[1], parts[4], strings.Join(parts[5:], " ")})
+		all, _ := strconv.ParseFloat(strings.TrimSuffix(parts[4], "%"), 64)
+		rows = append(rows, row{parts[1], parts[4], strings.TrimSuffix(strings.Join(parts[5:], " "), " (inline)"), all})
 	}
-	lines := [][]string{{"Function, " + total + " in all", "itself", "with what it calls"}}
-	for _, r := range rows[:min(len(rows), profileLines)] { // by what they take themselves
-		lines = append(lines, []string{"`" + r.name + "`", r.flat, r.sum})
+	lines := [][]string{{"Of " + total + " of CPU time", "itself", "with what it calls"}}
+	add := func(some []row) {
+		for _, r := range some {
+			lines = append(lines, []string{"`" + r.name + "`", r.flat, r.sum})
+		}
 	}
+	add(rows[:min(len(rows), profileLines)])
+	slices.SortStableFunc(rows, func(a, b row) int { return cmp.Compare(b.all, a.all) })
+	var ours []row // of those that only call one another, one
+	for _, r := range rows {
+		last := len(ours) - 1
+		switch {
+		case !strings.HasPrefix(r.name, "vstream/"):
+		case last < 0 || ours[last].sum != r.sum:
+			ours = append(ours, r)
+		case r.flat != "0%":
+			ours[last] = r
+		}
+	}
+	add(ours[:min(len(ours), profileLines)])
 	return grid(lines), nil
 }

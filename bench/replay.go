@@ -132,6 +132,11 @@ func (b *bench) replayFrom(ctx context.Context, server *process, address string,
 			}
 			table.grid = append(table.grid, []string{kind.label, r.label, rate(median(perSecond)), bytesOf(median(bytesPerSecond)) + "/s", seconds(median(r.cpu) / events), toFile})
 		}
+		if kind.name == "stream" {
+			if err := server.ask(command{Do: "profiled"}, &going); err != nil {
+				return err
+			}
+		}
 		fmt.Fprintf(b.progress, "replay %s: %v\n", kind.label, ours[0].Wall.Round(time.Millisecond))
 	}
 	b.add(table)

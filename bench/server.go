@@ -79,6 +79,11 @@ func serverChild(ctx context.Context, c *child) error {
 				break
 			}
 			err = c.say(true)
+		case "profiled":
+			if err = end(); err == nil {
+				err = c.say(true)
+			}
+			end = func() error { return nil }
 		case "usage":
 			err = c.say(used(m.Number > 0))
 		case "append":
@@ -151,7 +156,7 @@ func appendAtRate(ctx context.Context, back backend, source *events, next int, m
 type manifold struct{ some []vstream.Event }
 
 // distinct is how many events a manifold is made of at most.
-const distinct = 20_000
+const distinct = 5_000
 
 func newManifold(n int) manifold { return manifold{newEvents().take(min(n, distinct))} }
 

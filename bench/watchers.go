@@ -99,6 +99,10 @@ func watchersChild(ctx context.Context, c *child) error {
 			if err := c.say(all.await(int64(m.Number)*int64(len(all.conns)), m.Time)); err != nil {
 				return err
 			}
+		case "usage":
+			if err := c.say(used(false)); err != nil {
+				return err
+			}
 		default:
 			return fmt.Errorf("there is no command %q", m.Do)
 		}
