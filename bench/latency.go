@@ -30,7 +30,7 @@ func (b *bench) latency(ctx context.Context) error {
 	var ours, theirs watched
 	err := b.inNewDir(func(dir string) error {
 		program := filepath.Join(dir, "vstream")
-		build := exec.CommandContext(ctx, "go", "build", "-o", program, "vstream/cmd/vstream") //nolint:gosec // into our directory
+		build := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w", "-o", program, "vstream/cmd/vstream") //nolint:gosec // into our directory
 		build.Stderr = b.progress
 		if err := build.Run(); err != nil {
 			return fmt.Errorf("build the program: %w; run this in its source", err)
@@ -95,7 +95,7 @@ var servingAt = regexp.MustCompile(`msg=serving .*address=\S*:(\d+)`)
 
 // serving runs the program itself, and calls do with where it serves.
 func (b *bench) serving(ctx context.Context, program, secrets, sdk string, do func(address string) error) error {
-	cmd := exec.CommandContext(ctx, program, "serve") //nolint:gosec // it is the one that was built
+	cmd := exec.CommandContext(ctx, program, "serve")
 	cmd.Env = append(os.Environ(), "PORT=0", "VCENTER_URL="+sdk, "VCENTER_INSECURE=true", "VCENTER_SECRET_PATH="+secrets)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = goodbye

@@ -39,8 +39,7 @@ func pagesChild(ctx context.Context, c *child) error {
 		return err
 	}
 	defer sim.Close()
-	others := httputil.NewSingleHostReverseProxy(sim.URL())
-	others.Director = nil
+	others := new(httputil.ReverseProxy)
 	others.Rewrite = func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = sim.URL().Scheme, sim.URL().Host }
 	others.Transport = &http.Transport{
 		TLSClientConfig:    &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // it is in this process
