@@ -52,20 +52,23 @@ var ingestReaders = []struct{ name, label string }{
 func (b *bench) ingest(ctx context.Context) error {
 	all := map[string][]ingested{}
 	most := (b.warmPages + b.pages) * pageSize
-	for range b.repeat {
-		for _, r := range ingestReaders {
-			var got ingested
-			err := b.within(ctx, "pages", "", pagesOrder{Pages: b.warmPages + b.pages}, func(_ *process, address string) error {
-				return b.measured(ctx, "ingest", "ingest-"+r.name, ingestOrder{
+	err := b.within(ctx, "pages", "", pagesOrder{Pages: b.warmPages + b.pages}, func(_ *process, address string) error {
+		for range b.repeat {
+			for _, r := range ingestReaders { // each has a collector, and so the history from its beginning
+				var got ingested
+				if err := b.measured(ctx, "ingest", "ingest-"+r.name, ingestOrder{
 					Reader: r.name, URL: address, Warm: b.warmPages * pageSize, Most: most, Spend: b.spend,
-				}, &got)
-			})
-			if err != nil {
-				return fmt.Errorf("%s: %w", r.name, err)
+				}, &got); err != nil {
+					return fmt.Errorf("%s: %w", r.name, err)
+				}
+				all[r.name] = append(all[r.name], got)
+				fmt.Fprintf(b.progress, "%s: %d events in %v of CPU time, %v\n", r.name, got.Events, got.CPU.Round(time.Millisecond), got.Wall.Round(time.Millisecond))
 			}
-			all[r.name] = append(all[r.name], got)
-			fmt.Fprintf(b.progress, "%s: %d events in %v of CPU time, %v\n", r.name, got.Events, got.CPU.Round(time.Millisecond), got.Wall.Round(time.Millisecond))
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	middle := func(reader string, of func(ingested) float64) float64 {
 		var values []float64
