@@ -90,13 +90,13 @@ func (w *Window) Peak() Peak { return w.peak }
 
 // Add takes e in at the tail and drops what exceeds the limits; dropped is called for each
 // event of that, unless it is nil.
-func (w *Window) Add(e vstream.Event, dropped func(number uint64, e *vstream.Event)) {
+func (w *Window) Add(e *vstream.Event, dropped func(number uint64, e *vstream.Event)) {
 	size := int64(e.Size())
 	c := w.tail(size)
-	c.events = append(c.events, e)
+	c.events = append(c.events, *e)
 	c.bytes += size
 	w.bytes += size
-	w.peak = w.peak.With(&e)
+	w.peak = w.peak.With(e)
 	c.peak = w.peak
 	w.next++
 	for w.next-w.first > 1 && (w.next-w.first > uint64(w.maxRecords) || w.bytes > w.maxBytes) {

@@ -286,7 +286,7 @@ func (l *Log) addLocked(e vstream.Event) {
 	}
 	l.held.events++
 	l.held.bytes += uint64(e.Size())
-	l.window.Add(e, nil)
+	l.window.Add(&e, nil)
 	if next := l.window.Next(); next%markEvery == 0 {
 		l.marks.set(l.generation, next-1, l.window.Peak())
 	}

@@ -294,7 +294,7 @@ func (l *Log) newWindow(ctx context.Context, s *stream, read reading, t tail) (*
 			if window == nil || r.seq != window.Next() || !samePeak(r.before, window.Peak()) {
 				window = fresh(r.seq, r.before)
 			}
-			window.Add(r.event, nil)
+			window.Add(&r.event, nil)
 		}
 		seq = records[len(records)-1].seq + 1
 	}
