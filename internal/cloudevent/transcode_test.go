@@ -202,3 +202,26 @@ func TestTimesInUTCAreReadAsTheStandardLibraryDoes(t *testing.T) {
 		t.Error("a plain time is not taken")
 	}
 }
+
+// A time that JSON cannot hold costs the event its transcription, and not those that follow.
+func TestATimeThatCannotBeWrittenLeavesTranscriptsInOrder(t *testing.T) {
+	page, err := os.ReadFile("testdata/events.xml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const time = "2022-01-14T13:26:22+24:00" // there is no such zone, but time.Time reads it
+	for range 100 {
+		for _, element := range [][]byte{
+			[]byte(`<returnval xsi:type="Event"><key>1</key><chainId>1</chainId><createdTime>` + time + `</createdTime><userName>u</userName></returnval>`),
+			[]byte(`<returnval xsi:type="EventEx"><key>1</key><chainId>1</chainId><createdTime>2022-01-14T13:26:22Z</createdTime><userName>u</userName>` +
+				`<eventTypeId>a.b</eventTypeId><arguments><key>k</key><value xsi:type="xsd:dateTime">` + time + `</value></arguments></returnval>`),
+		} {
+			if transcribed(t, &wire, element) {
+				t.Errorf("transcribed: %s", element)
+			}
+		}
+		if !transcribed(t, &wire, elements(page)[0]) {
+			t.Fatal("what follows is not transcribed")
+		}
+	}
+}

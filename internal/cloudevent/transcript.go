@@ -376,10 +376,11 @@ func (t *transcript) time(n note) bool {
 		if at.UnmarshalText(text) != nil {
 			return false
 		}
-		var err error
-		if t.buf, err = at.AppendText(t.buf); err != nil {
+		b, err := at.AppendText(t.buf)
+		if err != nil { // and b is nil
 			return false
 		}
+		t.buf = b
 	}
 	t.buf = append(t.buf, '"')
 	if n != noNote {
