@@ -420,7 +420,7 @@ func parseUTC(text []byte) (at time.Time, digits int, ok bool) {
 		for i := end; i < longest-1; i++ {
 			nanos *= 10
 		}
-		for digits = end; text[digits-1] == '0'; digits-- {
+		for digits = end; ok && text[digits-1] == '0'; digits-- { // up to the point at most
 		}
 		if text[digits-1] == '.' {
 			digits--
