@@ -229,3 +229,19 @@ func TestATimeThatCannotBeWrittenLeavesTranscriptsInOrder(t *testing.T) {
 		}
 	}
 }
+
+func TestAMistakeInARecipeCostsNoEvent(t *testing.T) {
+	classes.get([]byte("MistakenEvent"), func(string) *classRecipe {
+		wrong := step{open: "<key", end: "</key>", kind: ofStruct, recipe: func() *recipe { panic("wrong") }}
+		return &classRecipe{"MistakenEvent", "event", &recipe{steps: []step{wrong}, starts: []int{0, 0}}}
+	})
+	element := []byte(`<returnval xsi:type="MistakenEvent"><key>1</key></returnval>`)
+	if _, ok := wire.Transcode(element, new(vstream.Event), NewSlab(0)); ok {
+		t.Error("an event came of a recipe that panics")
+	}
+	for range 100 { // whatever is used again
+		if !transcribed(t, &wire, []byte(`<returnval xsi:type="VmPoweredOnEvent"><key>1</key><chainId>1</chainId><createdTime>2022-01-14T13:26:22Z</createdTime></returnval>`)) {
+			t.Fatal("a plain event is not transcribed any more")
+		}
+	}
+}
