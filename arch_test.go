@@ -38,6 +38,7 @@ var permitted = map[string][]string{
 	"internal/collector":   {"vstream", "github.com/cenkalti/backoff"},
 	"internal/vcentertest": {"github.com/vmware/govmomi"},
 	"internal/simulator":   {"github.com/vmware/govmomi"},
+	"client":               {"vstream", "github.com/cenkalti/backoff"},
 	"deploy/kubernetes":    {},
 	"bench": { // nats-server for a cluster to measure natslog on
 		"vstream", "vstream/internal/cloudevent", "vstream/internal/memlog", "vstream/internal/natslog",
@@ -55,6 +56,7 @@ var permitted = map[string][]string{
 var permittedInTests = []string{
 	"vstream/internal/logtest", "vstream/internal/memlog", "vstream/internal/simulator",
 	"vstream", "vstream/internal/access", "vstream/internal/cloudevent", "vstream/internal/vcenter", "vstream/internal/vcentertest",
+	"vstream/client", "vstream/internal/httpapi", "vstream/internal/index",
 	"github.com/getkin/kin-openapi", "github.com/google/go-cmp", "github.com/rogpeppe/go-internal/testscript", "go.uber.org/goleak",
 	"github.com/vmware/govmomi", "github.com/nats-io", "k8s.io/", "sigs.k8s.io/yaml",
 	"github.com/chromedp/chromedp", "github.com/tmaxmax/go-sse",
