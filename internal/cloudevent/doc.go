@@ -1,5 +1,7 @@
-// Package cloudevent turns an event as govmomi decodes it into the event that the log
-// keeps: one line of CloudEvents 1.0 JSON, and beside it the fields that filters need.
+// Package cloudevent turns an event of vSphere into the event that the log keeps: one line of
+// CloudEvents 1.0 JSON, and beside it the fields that filters need. Transcode makes it from
+// the XML, and Encode, twenty times as slow with the decoding, from what govmomi decodes;
+// the result is the same.
 //
 // It promises the data that this product has always given, its shape v0, to the byte:
 // what plain encoding/json made of govmomi's types up to v0.30, when they had no json

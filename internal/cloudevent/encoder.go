@@ -83,7 +83,7 @@ func (e *Encoder) describe(ev types.BaseEvent, base *types.Event, goName string)
 
 // write writes the CloudEvent of what out describes, with data.
 func (e *Encoder) write(w *writer, out *vstream.Event, data reflect.Value, truncated bool) {
-	w.buf = e.appendHead(w.buf, out)
+	w.buf = e.appendHead(w.buf, out, nil)
 	encoderOf(data.Type())(w, data)
 	w.buf = e.appendTail(w.buf, out, truncated)
 }
@@ -138,8 +138,8 @@ func nameTargets(out *vstream.Event, ev *types.Event) {
 }
 
 // appendHead appends the CloudEvent up to where its data begins. The order of members
-// is part of the contract.
-func (e *Encoder) appendHead(b []byte, ev *vstream.Event) []byte {
+// is part of the contract. At is the event's time as it is to be written, if that is known.
+func (e *Encoder) appendHead(b []byte, ev *vstream.Event, at []byte) []byte {
 	prefix := e.TypePrefix
 	if prefix == "" {
 		prefix = DefaultTypePrefix
@@ -154,9 +154,13 @@ func (e *Encoder) appendHead(b []byte, ev *vstream.Event) []byte {
 	b = appendEscaped(b, ev.Type)
 	b = append(b, `.v0","datacontenttype":"application/json"`...)
 	// The attribute is optional; a time that RFC 3339 cannot hold is left out.
-	if y := ev.Time.Year(); y >= 0 && y <= 9999 {
+	if y := ev.Time.Year(); len(at) > 0 || y >= 0 && y <= 9999 {
 		b = append(b, `,"time":"`...)
-		b = ev.Time.AppendFormat(b, time.RFC3339Nano)
+		if len(at) > 0 {
+			b = append(b, at...)
+		} else {
+			b = ev.Time.AppendFormat(b, time.RFC3339Nano)
+		}
 		b = append(b, '"')
 	}
 	return append(b, `,"data":`...)

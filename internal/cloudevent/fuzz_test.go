@@ -75,3 +75,32 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// What is transcribed is what decoding and encoding gives, whatever the XML.
+func FuzzTranscode(f *testing.F) {
+	page, err := os.ReadFile("testdata/events.xml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, element := range elements(page) {
+		f.Add(element)
+	}
+	random := newFiller(1, registered(), true)
+	for _, class := range []string{"EventEx", "ExtendedEvent", "VmReconfiguredEvent", "TaskEvent", "AlarmStatusChangedEvent"} {
+		for range 3 {
+			element := marshal(f, random.event(class, 10))
+			f.Add(element)
+			f.Add(asVCenter(element))
+		}
+	}
+	for _, value := range []string{
+		`<value xsi:type="xsd:string">a]]&gt;b</value>`, `<value xsi:type="xsd:string">a]]>b</value>`, `<value xsi:type="xsd:int">-0</value>`,
+		`<value xsi:type="xsd:dateTime">2024-02-29T23:59:60Z</value>`, `<value xsi:type="xsd:boolean">1</value>`, `<value xsi:type="xsd:double">1e400</value>`,
+		`<value xsi:type="ManagedObjectReference" type="VirtualMachine">vm-1</value>`, `<value xsi:type="ArrayOfInt"><int>1</int><int>2</int></value>`,
+		`<value xsi:type="xsd:string"><!-- no -->text<![CDATA[<raw>]]></value>`, `<value xsi:type="KeyAnyValue"><key/></value>`,
+	} {
+		f.Add([]byte(`<returnval xsi:type="EventEx"><key>1</key><chainId>1</chainId><createdTime>2022-01-14T13:26:22.5Z</createdTime><userName/>` +
+			`<eventTypeId>a.b</eventTypeId><arguments><key>k</key>` + value + `</arguments></returnval>`))
+	}
+	f.Fuzz(func(t *testing.T, element []byte) { transcribed(t, &wire, element) })
+}

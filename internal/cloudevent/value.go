@@ -38,9 +38,9 @@ func newEncodeFunc(t reflect.Type) encodeFunc {
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
 		return encodeUint
 	case reflect.Float32:
-		return func(w *writer, v reflect.Value) { w.float(v.Float(), 32) }
+		return func(w *writer, v reflect.Value) { w.buf = appendFloat(w.buf, v.Float(), 32) }
 	case reflect.Float64:
-		return func(w *writer, v reflect.Value) { w.float(v.Float(), 64) }
+		return func(w *writer, v reflect.Value) { w.buf = appendFloat(w.buf, v.Float(), 64) }
 	case reflect.String:
 		return encodeString
 	case reflect.Interface:
@@ -96,12 +96,11 @@ func encodeBytes(w *writer, v reflect.Value) {
 	w.buf = append(w.buf, '"')
 }
 
-// float appends f as encoding/json does, which is as JavaScript does: plain notation
+// appendFloat appends f as encoding/json does, which is as JavaScript does: plain notation
 // from 1e-6 up to 1e21, and no leading zero in an exponent.
-func (w *writer) float(f float64, bits int) {
+func appendFloat(b []byte, f float64, bits int) []byte {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
-		w.buf = append(w.buf, "null"...)
-		return
+		return append(b, "null"...)
 	}
 	format := byte('f')
 	if abs := math.Abs(f); abs != 0 {
@@ -110,10 +109,11 @@ func (w *writer) float(f float64, bits int) {
 			format = 'e'
 		}
 	}
-	w.buf = strconv.AppendFloat(w.buf, f, format, -1, bits)
-	if n := len(w.buf); format == 'e' && w.buf[n-4] == 'e' && w.buf[n-3] == '-' && w.buf[n-2] == '0' {
-		w.buf = append(w.buf[:n-2], w.buf[n-1])
+	b = strconv.AppendFloat(b, f, format, -1, bits)
+	if n := len(b); format == 'e' && b[n-4] == 'e' && b[n-3] == '-' && b[n-2] == '0' {
+		b = append(b[:n-2], b[n-1])
 	}
+	return b
 }
 
 func encodeInterface(w *writer, v reflect.Value) {

@@ -40,7 +40,8 @@ type Source interface {
 	// is zero, and returns where that is. It may be called again at any time, and must be
 	// after an error.
 	Open(ctx context.Context, since time.Time) (began time.Time, err error)
-	// Next returns the next events, or none after waiting a little.
+	// Next returns the next events, or none after waiting a little. They are overwritten by
+	// the next call.
 	Next(ctx context.Context) ([]vstream.Event, error)
 	// History calls yield with pages of the events between two times, both included.
 	History(ctx context.Context, from, to time.Time, yield func([]vstream.Event) error) error

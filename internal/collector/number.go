@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -27,7 +28,7 @@ type numbering struct {
 	epoch  uint32
 	began  time.Time            // of the epoch; zero if it is not known, and in epoch 0
 	ended  map[uint32]time.Time // when earlier epochs were over, as far as known
-	newest vstream.Event        // with the highest offset; JSON is not kept
+	newest vstream.Event        // with the highest offset; just offset, time, type and class
 	some   bool                 // there is a newest
 	// forgotten: the vCenter no longer has the newest event we know, or has announced that
 	// its keys start over. So a lower key is not a late one.
@@ -51,7 +52,7 @@ func (n *numbering) begin(ctx context.Context) error {
 		return err
 	}
 	n.epoch, n.some = newest.Offset.Epoch(), true
-	n.keep(newest)
+	n.keep(&newest)
 	if k, ok := n.log.(keeper); ok {
 		if _, epoch := k.Origin(); epoch > n.epoch { // begun, and nothing has come of it yet
 			n.epoch = epoch
@@ -76,9 +77,8 @@ func (n *numbering) begin(ctx context.Context) error {
 	return err
 }
 
-func (n *numbering) keep(e vstream.Event) {
-	e.JSON = nil
-	n.newest = e
+func (n *numbering) keep(e *vstream.Event) {
+	n.newest = vstream.Event{Offset: e.Offset, Time: e.Time, Type: e.Type, Class: e.Class}
 }
 
 // startOver begins a new epoch; at is the time of its first event, zero if it is not
@@ -98,45 +98,57 @@ func (n *numbering) startOver(at time.Time) {
 
 // page returns the events of a page that the log lacks, at their offsets and in their
 // order. Events come at the offsets of their keys in epoch 0, as the vCenter ordered them.
+// The result takes the place of events.
 func (n *numbering) page(ctx context.Context, events []vstream.Event) ([]vstream.Event, error) {
 	fresh := events[:0]
-	inPage := map[vstream.Offset]int{} // index in fresh
-	for _, e := range events {
-		offset, repeat, err := n.number(ctx, &e, func(o vstream.Offset) *vstream.Event {
-			if i, ok := inPage[o]; ok {
-				return &fresh[i]
-			}
+	highest := vstream.Offset(-1)      // in fresh
+	inPage := map[vstream.Offset]int{} // index in fresh of those known
+	known := 0                         // of fresh
+	find := func(o vstream.Offset) *vstream.Event {
+		if o > highest { // as for almost all
 			return nil
-		})
+		}
+		for ; known < len(fresh); known++ {
+			inPage[fresh[known].Offset] = known
+		}
+		if i, ok := inPage[o]; ok {
+			return &fresh[i]
+		}
+		return nil
+	}
+	for i := range events {
+		e := &events[i]
+		offset, repeat, err := n.number(ctx, e, find)
 		if err != nil {
 			return nil, err
 		}
 		if repeat {
 			continue
 		}
-		moved := e.WithOffset(offset)
+		if offset != e.Offset {
+			*e = e.WithOffset(offset)
+		}
 		if !n.some || offset > n.newest.Offset {
 			if n.some && !e.Time.Before(n.newest.Time) {
 				n.forgotten = false // it goes on from there: the keys have not started over
 			}
-			n.keep(moved)
+			n.keep(e)
 			n.some = true
 		}
 		if e.Type == overflowType {
 			n.forgotten = true
 		}
-		inPage[offset] = len(fresh)
-		fresh = append(fresh, moved)
-	}
-	slices.SortStableFunc(fresh, func(a, b vstream.Event) int {
-		switch {
-		case a.Offset < b.Offset:
-			return -1
-		case a.Offset > b.Offset:
-			return 1
+		highest = max(highest, offset)
+		if len(fresh) == i {
+			fresh = events[:i+1] // where it is
+		} else {
+			fresh = append(fresh, *e)
 		}
-		return 0
-	})
+	}
+	byOffset := func(a, b vstream.Event) int { return cmp.Compare(a.Offset, b.Offset) }
+	if !slices.IsSortedFunc(fresh, byOffset) {
+		slices.SortStableFunc(fresh, byOffset)
+	}
 	return fresh, nil
 }
 

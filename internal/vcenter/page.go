@@ -19,30 +19,38 @@ import (
 // cutOut removes all elements of this name from an XML document and returns them, each
 // from its start tag to its end tag, and what is left. An element that has no end stays,
 // for it means that the document was cut off.
+func cutOut(document []byte, name string) (elements [][]byte, rest []byte) {
+	for {
+		start, end := findElement(document, name)
+		if end < 0 {
+			return elements, append(rest, document...)
+		}
+		elements = append(elements, document[start:end])
+		rest = append(rest, document[:start]...)
+		document = document[end:]
+	}
+}
+
+// findElement returns where the first element of this name begins and ends; -1 if there is
+// none, or it has no end.
 //
 // It compares bytes and parses nothing, so that no content, however broken, makes it miss
 // an element: in well-formed text a "<" is escaped, and no vSphere type has a member of
-// the names that are cut out here.
-func cutOut(document []byte, name string) (elements [][]byte, rest []byte) {
-	open, end := []byte("<"+name), []byte("</"+name+">")
-	for {
-		start := indexTag(document, open)
-		if start < 0 {
-			return elements, append(rest, document...)
-		}
-		length := bytes.Index(document[start:], end)
-		if tag := bytes.IndexByte(document[start:], '>'); tag > 0 && document[start+tag-1] == '/' {
-			length = tag + 1 // <returnval …/>
-		} else if length >= 0 {
-			length += len(end)
-		}
-		if length < 0 {
-			return elements, append(rest, document...)
-		}
-		elements = append(elements, document[start:start+length])
-		rest = append(rest, document[:start]...)
-		document = document[start+length:]
+// the names that are looked for here.
+func findElement(document []byte, name string) (start, end int) {
+	start = indexTag(document, []byte("<"+name))
+	if start < 0 {
+		return -1, -1
 	}
+	if n := bytes.IndexByte(document[start:], '>'); n > 0 && document[start+n-1] == '/' {
+		return start, start + n + 1 // <returnval …/>
+	}
+	tag := []byte("</" + name + ">")
+	length := bytes.Index(document[start:], tag)
+	if length < 0 {
+		return start, -1
+	}
+	return start, start + length + len(tag)
 }
 
 // indexTag returns where the first tag begins that has exactly this name; -1 if none has.
@@ -203,7 +211,7 @@ func sanitize(text []byte) []byte {
 	for i := 0; i < len(text); {
 		r, n := utf8.DecodeRune(text[i:])
 		switch {
-		case r == utf8.RuneError && n == 1, !allowed(r):
+		case r == utf8.RuneError && n == 1, !cloudevent.IsXMLChar(r):
 			replace(i, i+n)
 		case r == '&':
 			if length, ok := reference(text[i:]); !ok {
@@ -232,10 +240,5 @@ func reference(text []byte) (length int, ok bool) {
 		digits, base = digits[1:], 16
 	}
 	n, err := strconv.ParseUint(digits, base, 32)
-	return end + 1, err == nil && n <= utf8.MaxRune && allowed(rune(n))
-}
-
-// allowed is the production Char of XML 1.0.
-func allowed(r rune) bool {
-	return r == '\t' || r == '\n' || r == '\r' || r >= 0x20 && r <= 0xD7FF || r >= 0xE000 && r <= 0xFFFD || r >= 0x10000
+	return end + 1, err == nil && n <= utf8.MaxRune && cloudevent.IsXMLChar(rune(n))
 }

@@ -1,12 +1,14 @@
 package vcenter
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
 
+	"github.com/vmware/govmomi/vim25"
 	"github.com/vmware/govmomi/vim25/methods"
 	"github.com/vmware/govmomi/vim25/types"
 
@@ -98,7 +100,7 @@ func (s *Source) await(ctx context.Context, atMost time.Duration) error {
 	defer cancel()
 	seconds := int32(atMost / time.Second)
 	news := excerpt{name: "changeSet"} // holds an event, which may be one that cannot be decoded
-	res, err := methods.WaitForUpdatesEx(news.with(ctx), s.client, &types.WaitForUpdatesEx{
+	res, err := methods.WaitForUpdatesEx(cutting(ctx, &news), s.client, &types.WaitForUpdatesEx{
 		This:    s.news,
 		Version: s.version,
 		Options: &types.WaitOptions{MaxWaitSeconds: &seconds},
@@ -115,7 +117,7 @@ func (s *Source) await(ctx context.Context, atMost time.Duration) error {
 // newest returns the key and time of the event in a property of an object.
 func (s *Source) newest(ctx context.Context, object types.ManagedObjectReference, property string) (key int32, created time.Time, ok bool, err error) {
 	answer := excerpt{name: "propSet"}
-	_, err = methods.RetrieveProperties(answer.with(ctx), s.client, &types.RetrieveProperties{
+	_, err = methods.RetrieveProperties(cutting(ctx, &answer), s.client, &types.RetrieveProperties{
 		This: s.client.ServiceContent.PropertyCollector,
 		SpecSet: []types.PropertyFilterSpec{{
 			PropSet:   []types.PropertySpec{{Type: object.Type, PathSet: []string{property}}},
@@ -135,61 +137,132 @@ func (s *Source) newest(ctx context.Context, object types.ManagedObjectReference
 	return 0, time.Time{}, false, nil
 }
 
-// read takes a page from a collector; none when it is at its end. What an event does not
-// tell of itself is guessed from the one before it, the first's from last, if there is one.
+// A page is an answer to ReadNextEvents.
+type page struct {
+	answer []byte
+	events []byte // of answer, from the first event's element to the last one's
+}
+
+func (p *page) room() []byte { return p.answer }
+
+func (p *page) cut(answer []byte) (rest []byte) {
+	p.answer, p.events = answer, nil
+	start := indexTag(answer, []byte("<"+cloudevent.Element))
+	end := bytes.LastIndex(answer, []byte("</"+cloudevent.Element+">"))
+	if start < 0 || end < start {
+		return answer
+	}
+	end += len("</" + cloudevent.Element + ">")
+	p.events = answer[start:end]
+	return slices.Concat(answer[:start], answer[end:])
+}
+
+// fetch reads the next page of a collector into p. It uses nothing of the source that
+// changes within a session, so that it may run beside other calls.
+func fetch(ctx context.Context, client *vim25.Client, collector types.ManagedObjectReference, p *page) error {
+	res, err := methods.ReadNextEvents(cutting(ctx, p), client, &types.ReadNextEvents{This: collector, MaxCount: pageSize})
+	if err != nil {
+		return fmt.Errorf("read events: %w", err)
+	}
+	if len(res.Returnval) > 0 {
+		return errors.New("read events: the answer is not written as vCenters write it")
+	}
+	return nil
+}
+
+// read takes a page from a collector; none when it is at its end.
 func (s *Source) read(ctx context.Context, collector types.ManagedObjectReference, last vstream.Event) ([]vstream.Event, error) {
 	ctx, cancel := s.limited(ctx, 0)
 	defer cancel()
-	page := excerpt{name: "returnval"}
-	res, err := methods.ReadNextEvents(page.with(ctx), s.client, &types.ReadNextEvents{This: collector, MaxCount: pageSize})
-	if err != nil {
-		return nil, fmt.Errorf("read events: %w", err)
+	var p page
+	if err := fetch(ctx, s.client, collector, &p); err != nil {
+		return nil, err
 	}
-	if len(res.Returnval) > 0 {
-		return nil, errors.New("read events: the answer is not written as vCenters write it")
-	}
-	events := make([]vstream.Event, 0, len(page.elements))
+	return s.events(&p, last, nil), nil
+}
+
+// events returns the events of a page, in place of those in old. What one does not tell of
+// itself is guessed from the one before it, the first's from last, if there is one.
+func (s *Source) events(p *page, last vstream.Event, old []vstream.Event) []vstream.Event {
+	const likely = 800 // bytes an element has
+	events := slices.Grow(old[:0], min(pageSize, 1+len(p.events)/likely))
 	unknown := 0
-	for i, element := range page.elements {
-		d := decode(element)
-		s.tell(d, element)
-		unknown += len(d.unknown)
-		var e vstream.Event
-		if d.event != nil {
-			if e, err = s.encoder.Encode(d.event); err != nil {
-				d.raw, d.noKey = salvage(element, typeOf(element))
-			}
+	for rest := p.events; ; {
+		for len(rest) > 0 && rest[0] <= ' ' {
+			rest = rest[1:]
 		}
-		if d.raw != nil {
-			unknown++
-			if d.noKey && !s.place(d.raw, last, page.elements[i+1:]) {
-				continue
-			}
-			if d.raw.Event.CreatedTime.IsZero() {
-				d.raw.Event.CreatedTime = s.about(last)
-			}
-			if e, err = s.encoder.EncodeRaw(d.raw); err != nil {
-				s.Logger.Error("event lost: it cannot be encoded", "key", d.raw.Event.Key, "error", err)
-				continue
-			}
+		if len(rest) == 0 {
+			break
 		}
-		events = append(events, e)
-		last = e
+		n := len(events)
+		events = append(events, vstream.Event{})
+		if length, ok := s.encoder.Transcode(rest, &events[n]); ok {
+			rest = rest[length:]
+			continue
+		}
+		events = events[:n]
+		start, end := findElement(rest, cloudevent.Element)
+		if end < 0 {
+			break
+		}
+		element := rest[start:end]
+		rest = rest[end:]
+		if n > 0 {
+			last = events[n-1]
+		}
+		e, misunderstood, ok := s.decode(element, last, rest)
+		unknown += misunderstood
+		if ok {
+			events = append(events, e)
+		}
 	}
+	s.polled(unknown)
+	return events
+}
+
+// polled takes note that the vCenter has answered, with so much that was not understood.
+func (s *Source) polled(unknown int) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.seen.LastPoll = time.Now()
 	s.seen.Unknown += int64(unknown)
-	s.mu.Unlock()
-	return events, nil
+}
+
+// decode returns an event that cannot be transcribed: decoded and encoded or, when it cannot
+// be decoded either, as it came. It counts what it did not understand. Last is the event
+// before it, and after are the elements that follow.
+func (s *Source) decode(element []byte, last vstream.Event, after []byte) (e vstream.Event, unknown int, ok bool) {
+	d := decode(element)
+	s.tell(d, element)
+	unknown = len(d.unknown)
+	if d.event != nil {
+		e, err := s.encoder.Encode(d.event)
+		if err == nil {
+			return e, unknown, true
+		}
+		d.raw, d.noKey = salvage(element, typeOf(element))
+	}
+	unknown++
+	if d.noKey && !s.place(d.raw, last, after) {
+		return vstream.Event{}, unknown, false
+	}
+	if d.raw.Event.CreatedTime.IsZero() {
+		d.raw.Event.CreatedTime = s.about(last)
+	}
+	e, err := s.encoder.EncodeRaw(d.raw)
+	if err != nil {
+		s.Logger.Error("event lost: it cannot be encoded", "key", d.raw.Event.Key, "error", err)
+	}
+	return e, unknown, err == nil
 }
 
 // place gives a key to an event whose own cannot be read: the one after that of the event
 // before it, or else the one before that of the event after it, if it is free.
-func (s *Source) place(raw *cloudevent.Raw, before vstream.Event, after [][]byte) bool {
+func (s *Source) place(raw *cloudevent.Raw, before vstream.Event, after []byte) bool {
 	var next int32
 	followed := false
-	if len(after) > 0 {
-		key, err := parseKey(member(after[0], "key"))
+	if start, end := findElement(after, cloudevent.Element); end >= 0 {
+		key, err := parseKey(member(after[start:end], "key"))
 		next, followed = key, err == nil
 	}
 	switch {

@@ -61,6 +61,9 @@ type Source struct {
 	reading types.ManagedObjectReference   // of these, the collector that Next reads
 	waking  types.ManagedObjectReference   // a collector of one event, for news to wait for
 	news    types.ManagedObjectReference   // the property collector that tells them
+	ahead   *ahead                         // the page that Next returns next; nil if it has not been asked for
+	spare   []byte                         // to read a page into
+	batch   []vstream.Event                // that Next returned, to be written over
 	last    vstream.Event                  // that Next returned; zero before
 	version string                         // of the news last seen
 	wait    time.Duration                  // for the next news
@@ -78,6 +81,7 @@ type Source struct {
 // It returns where it begins.
 func (s *Source) Open(ctx context.Context, since time.Time) (began time.Time, err error) {
 	defer guard(&err)
+	s.dropAhead()
 	_ = s.release(ctx)
 	now, err := s.resume(ctx)
 	if err != nil {
@@ -181,20 +185,34 @@ func (s *Source) now(ctx context.Context) (time.Time, error) {
 	return *now, nil
 }
 
-// Next returns the next events, oldest first, at the offsets of their keys in epoch 0.
+// Next returns the next events, oldest first, at the offsets of their keys in epoch 0; the
+// slice is good until it is called again.
 // When there are none it waits for some, but for a few seconds only. After an error,
 // Open must be called before Next: the position that the vCenter keeps for a reader moves
 // even when the answer is lost.
+//
+// It asks for the page after this one before it returns, for a vCenter takes its time. When
+// the caller cannot use what Next returned, Open reads it all again.
 func (s *Source) Next(ctx context.Context) (events []vstream.Event, err error) {
 	defer guard(&err)
-	events, err = s.read(ctx, s.reading, s.last)
-	if len(events) > 0 {
-		s.last = events[len(events)-1]
+	for {
+		p, err := s.nextPage(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if len(p.events) == 0 {
+			s.spare, s.batch = p.answer, nil
+			break
+		}
+		s.readAhead(ctx)
+		s.batch = s.events(p, s.last, s.batch)
+		s.spare = p.answer
+		if n := len(s.batch); n > 0 {
+			s.last, s.wait = s.batch[n-1], minWait
+			return s.batch, nil
+		}
 	}
-	if err != nil || len(events) > 0 {
-		s.wait = minWait
-		return events, err
-	}
+	s.polled(0)
 	if s.rotated() {
 		return nil, errors.New("the credentials have changed")
 	}
@@ -290,6 +308,7 @@ func (s *Source) Catalogue() []vstream.EventType {
 // Close removes from the vCenter what Open made there, and logs out. It is safe to call
 // at any time, and again. Its error is only worth a look: the session dies by itself.
 func (s *Source) Close(ctx context.Context) error {
+	s.dropAhead()
 	return errors.Join(s.release(ctx), s.logout(ctx))
 }
 

@@ -16,22 +16,36 @@ import (
 // decoded, an answer takes several times its length in memory.
 const maxAnswer = 64 << 20
 
-// excerpt asks the transport to cut elements out of the answer to a call, before govmomi
-// decodes it: one that govmomi cannot decode would cost the whole answer, and some make it
-// panic.
+// A cutter cuts elements out of the answer to a call, before govmomi decodes it: one that
+// govmomi cannot decode would cost the whole answer, and some make it panic.
+type cutter interface {
+	// room returns what to read the answer into, as far as that suffices.
+	room() []byte
+	// cut takes what it wants, and returns what is left.
+	cut(answer []byte) (rest []byte)
+}
+
+// excerpt is a cutter of the elements of one name.
 type excerpt struct {
-	name     string // of the elements
+	name     string
 	elements [][]byte
 }
 
-type excerptKey struct{}
+func (x *excerpt) room() []byte { return nil }
 
-// with returns a context for the call.
-func (x *excerpt) with(ctx context.Context) context.Context {
-	return context.WithValue(ctx, excerptKey{}, x)
+func (x *excerpt) cut(answer []byte) (rest []byte) {
+	x.elements, rest = cutOut(answer, x.name)
+	return rest
 }
 
-// transport limits how much of an answer is read, and makes excerpts.
+type cutterKey struct{}
+
+// cutting returns a context for a call whose answer is to be cut.
+func cutting(ctx context.Context, c cutter) context.Context {
+	return context.WithValue(ctx, cutterKey{}, c)
+}
+
+// transport limits how much of an answer is read, and lets it be cut.
 type transport struct{ base http.RoundTripper }
 
 func (t transport) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -45,22 +59,31 @@ func (t transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		_ = res.Body.Close()
 		return nil, fmt.Errorf("the answer is %q and not XML; is this the address of a vCenter, and is it up?", kind)
 	}
-	x, ok := req.Context().Value(excerptKey{}).(*excerpt)
+	c, ok := req.Context().Value(cutterKey{}).(cutter)
 	if !ok || res.StatusCode != http.StatusOK {
 		return res, nil
 	}
-	document, err := io.ReadAll(res.Body)
+	answer, err := readAll(res, c.room())
 	if closeErr := res.Body.Close(); err == nil {
 		err = closeErr
 	}
 	if err != nil {
 		return nil, err
 	}
-	var rest []byte
-	x.elements, rest = cutOut(document, x.name)
+	rest := c.cut(answer)
 	res.Body = io.NopCloser(bytes.NewReader(rest))
 	res.ContentLength = int64(len(rest))
 	return res, nil
+}
+
+// readAll reads the body of an answer into room, or where that is too small into more.
+func readAll(res *http.Response, room []byte) ([]byte, error) {
+	b := bytes.NewBuffer(room[:0])
+	if n := res.ContentLength; n > 0 && n <= maxAnswer {
+		b.Grow(int(n) + bytes.MinRead) // which it wants to have free until it has seen the end
+	}
+	_, err := b.ReadFrom(res.Body)
+	return b.Bytes(), err
 }
 
 // CloseIdleConnections is what http.Client looks for.
