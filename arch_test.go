@@ -39,15 +39,20 @@ var permitted = map[string][]string{
 	"internal/vcentertest": {"github.com/vmware/govmomi"},
 	"internal/simulator":   {"github.com/vmware/govmomi"},
 	"client":               {"vstream", "github.com/cenkalti/backoff"},
-	"deploy/kubernetes":    {},
+	"internal/contexts":    {"vstream/internal/spelling", "go.yaml.in/yaml/v3"},
+	"internal/output": {
+		"vstream/client", "vstream/internal/spelling",
+		"github.com/itchyny/gojq", "go.yaml.in/yaml/v3", "k8s.io/client-go/util/jsonpath",
+	},
+	"deploy/kubernetes": {},
 	"bench": { // nats-server for a cluster to measure natslog on
 		"vstream", "vstream/internal/cloudevent", "vstream/internal/memlog", "vstream/internal/natslog",
 		"github.com/dustin/go-humanize", "github.com/nats-io/nats-server", "github.com/vmware/govmomi/vim25",
 	},
 	"cmd/vstream": {
-		"vstream", "vstream/internal/access", "vstream/internal/cloudevent", "vstream/internal/collector", "vstream/internal/duration", "vstream/internal/httpapi", "vstream/internal/index",
-		"vstream/internal/memlog", "vstream/internal/metrics", "vstream/internal/natslog", "vstream/internal/simulator", "vstream/internal/spelling", "vstream/internal/vcenter",
-		"github.com/spf13/cobra", "github.com/dustin/go-humanize", "golang.org/x/sync/errgroup",
+		"vstream", "vstream/client", "vstream/internal/access", "vstream/internal/cloudevent", "vstream/internal/collector", "vstream/internal/contexts", "vstream/internal/duration", "vstream/internal/httpapi", "vstream/internal/index",
+		"vstream/internal/memlog", "vstream/internal/metrics", "vstream/internal/natslog", "vstream/internal/output", "vstream/internal/simulator", "vstream/internal/spelling", "vstream/internal/vcenter",
+		"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/dustin/go-humanize", "golang.org/x/sync/errgroup",
 		"go.yaml.in/yaml/v3",
 	},
 }
