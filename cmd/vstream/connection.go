@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -49,8 +50,6 @@ func (c *connection) addFlags(cmd *cobra.Command) {
 	flags.Var(durationFlag(&c.timeout), "timeout", "end after so long, with the exit code 124, as in 30s")
 	flags.BoolVarP(&c.quiet, "quiet", "q", false, "say nothing but errors, and what was missed")
 	flags.BoolVarP(&c.verbose, "verbose", "v", false, "say what happens to the connection")
-	cmd.MarkFlagsMutuallyExclusive("quiet", "verbose")
-	cmd.MarkFlagsMutuallyExclusive("server", "context")
 	complete(cmd, "context", func(*cobra.Command, string) []string { return contextNames() })
 }
 
@@ -62,6 +61,25 @@ func (c *connection) addContextFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&c.CertFile, "cert-file", "", "PEM file with a certificate that lets in")
 	flags.StringVar(&c.KeyFile, "key-file", "", "PEM file with the key of that certificate")
 	flags.BoolVar(&c.InsecureSkipVerify, "insecure-skip-verify", false, "trust any certificate of the server; only for tests")
+}
+
+// contradictions are flags of which one at most makes sense.
+var contradictions = [][]string{{"server", "context"}, {"quiet", "verbose"}, {"output", "jq"}, {"since", "offset", "cursor", "last", "all"}}
+
+// checkFlags finds flags that contradict one another.
+func checkFlags(cmd *cobra.Command) error {
+	for _, names := range contradictions {
+		var given []string
+		for _, name := range names {
+			if cmd.Flags().Changed(name) {
+				given = append(given, "--"+name)
+			}
+		}
+		if len(given) > 1 {
+			return usagef("%s contradict one another; give one of them", strings.Join(given, " and "))
+		}
+	}
+	return nil
 }
 
 // durationFlag is a length of time as people write them, days too.
@@ -159,6 +177,9 @@ func (c *connection) resolve() (target contexts.Context, name string, err error)
 
 // open returns a client of the server. Its errors are the command line's fault.
 func (c *connection) open(cmd *cobra.Command) (*client.Client, error) {
+	if err := checkFlags(cmd); err != nil {
+		return nil, err
+	}
 	target, _, err := c.resolve()
 	if err != nil {
 		return nil, err

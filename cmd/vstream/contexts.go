@@ -84,6 +84,9 @@ func configListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := checkFlags(cmd); err != nil {
+				return err
+			}
 			var records []output.Record
 			for _, name := range file.Names() {
 				c := file.Contexts[name]

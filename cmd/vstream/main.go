@@ -23,9 +23,7 @@ import (
 )
 
 func main() {
-	// A reader of our output that has had enough (| head) shows as a failed write. As a
-	// signal it would end us with everything left lying about.
-	signal.Ignore(syscall.SIGPIPE)
+	ignoreSignals()
 	// The first signal asks for a clean stop, the second gets the default treatment.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)

@@ -27,7 +27,6 @@ func (o *outputChoice) addFlags(cmd *cobra.Command, form string) {
 	flags.BoolVar(&o.noHeaders, "no-headers", false, "write tables and CSV without their header")
 	flags.StringVar(&o.times, "time", "", "times: "+strings.Join(output.Clocks(), ", ")+" (default local on a terminal, else rfc3339)")
 	flags.StringVar(&o.color, "color", "auto", "severities in color: auto, always, never")
-	cmd.MarkFlagsMutuallyExclusive("output", "jq")
 	complete(cmd, "output", func(*cobra.Command, string) []string { return output.Names(o.lines) })
 	complete(cmd, "time", func(*cobra.Command, string) []string { return output.Clocks() })
 	complete(cmd, "color", func(*cobra.Command, string) []string { return []string{"auto", "always", "never"} })

@@ -239,7 +239,6 @@ func (s *span) addFlags(cmd *cobra.Command, last int) {
 	flags.IntVarP(&s.last, "last", "n", last, "begin with so many of the newest events")
 	flags.BoolVar(&s.all, "all", false, "begin with the oldest event")
 	flags.StringVar(&s.cursorFile, "cursor-file", "", "keep the place behind the last event in this file, and begin there if it is kept")
-	cmd.MarkFlagsMutuallyExclusive("since", "offset", "cursor", "last", "all")
 }
 
 // options returns where to begin and end. Without a word it is at the last events, or where
