@@ -52,7 +52,17 @@ chaos: ## a cluster whose parts are killed and cut off for CHAOS (10m): nothing 
 	go test -run '^TestNothingIsLostOrDoubledInAClusterInTrouble$$' -timeout 0 -v ./cmd/vstream -args -chaos $(CHAOS)
 
 .PHONY: bench
-bench: ## the Go benchmarks; BENCH=regexp for some of them
+bench: ## measure what is claimed, beside its peers: ten minutes; writes bench/RESULTS.md
+	go run ./bench
+
+PROFILES ?= $(or $(TMPDIR),/tmp)/vstream-profiles
+
+.PHONY: profiles
+profiles: ## where the time goes: the tables of docs/performance.md; profiles in PROFILES
+	go run ./bench --cpuprofile '$(PROFILES)' --profiles docs/performance.md
+
+.PHONY: microbench
+microbench: ## the Go benchmarks; BENCH=regexp for some of them
 	go test -run='^$$' -bench='$(BENCH)' -benchmem ./...
 
 .PHONY: demo

@@ -15,7 +15,8 @@ import (
 type Log interface {
 	// Append stores events in the order given, which must be that of their offsets
 	// except for late ones. When it returns nil they are kept as durably as the log
-	// promises and every waiting Reader has been woken. Offsets the log already holds
+	// promises and every waiting Reader has been woken, or will be in some milliseconds
+	// where so many wait that they are still being served. Offsets the log already holds
 	// are skipped. The log owns events and all they refer to from then on.
 	Append(ctx context.Context, events []Event) error
 

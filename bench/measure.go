@@ -1,10 +1,12 @@
 package main
 
 import (
+	"crypto/sha256"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -113,4 +115,47 @@ func fsyncTime(dir string) (time.Duration, error) {
 	}
 	slices.Sort(took)
 	return took[len(took)/2], nil
+}
+
+// A usage is what this process has used so far, and has now.
+type usage struct {
+	CPU     time.Duration
+	RSS     float64 // bytes resident
+	Heap    float64 // bytes in spans of Go's heap that are in use
+	Stacks  float64 // bytes in spans of stacks
+	Mallocs uint64
+}
+
+// used tells what this process uses, after a collection if its memory is to be known.
+func used(collect bool) usage {
+	if collect {
+		runtime.GC()
+		debug.FreeOSMemory()
+	}
+	u := usage{CPU: cpuTime(), RSS: status("VmRSS")}
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	u.Heap, u.Stacks, u.Mallocs = float64(stats.HeapInuse), float64(stats.StackInuse), stats.Mallocs
+	return u
+}
+
+// calibrate does the same work over and over, and returns how long each took by the clock:
+// how much that varies is how noisy the machine is.
+func calibrate(times int) []time.Duration {
+	block := make([]byte, 8<<20)
+	took := make([]time.Duration, times)
+	for i := range took {
+		began := time.Now()
+		sha256.Sum256(block)
+		took[i] = time.Since(began)
+	}
+	return took
+}
+
+// spread returns the median, and how far apart the tenth and the ninetieth percentile are,
+// as a part of it.
+func spread(took []time.Duration) (middle time.Duration, apart float64) {
+	sorted := slices.Sorted(slices.Values(took))
+	middle = sorted[len(sorted)/2]
+	return middle, float64(sorted[len(sorted)*9/10]-sorted[len(sorted)/10]) / float64(middle)
 }

@@ -105,8 +105,13 @@ type NotFoundError struct {
 }
 
 func (e *NotFoundError) Error() string {
-	if e.Detail == "" {
+	switch {
+	case e.Detail == "":
 		return "nothing is served at this address; look whether it is that of a vstream server"
+	case e.Range != nil && e.Requested > e.Range.Latest:
+		return e.Detail + "; a Watch from this offset on waits for it"
+	case e.Range != nil:
+		return e.Detail + "; a List from this offset on begins with the next one"
 	}
 	return e.Detail
 }

@@ -58,12 +58,13 @@ func newEvent(text []byte) (Event, error) {
 // Decode reads what filters test, and the message: the names of what the event is about, who
 // did it, and its short type, such as VmPoweredOnEvent. What the event does not have is
 // empty. The work is done with each call.
-func (e *Event) Decode() (vstream.Event, error) {
+func (e Event) Decode() (vstream.Event, error) {
 	type named struct{ Name string }
 	var in struct {
-		ChainId                                             int32 //nolint:revive,staticcheck // vSphere's names
-		UserName, FullFormattedMessage, EventTypeId         string
-		Datacenter, ComputeResource, Host, Vm, Ds, Net, Dvs named //nolint:revive,staticcheck // vSphere's names
+		ChainId                                             int32  //nolint:staticcheck // vSphere's names
+		EventTypeId                                         string //nolint:staticcheck // vSphere's names
+		UserName, FullFormattedMessage                      string
+		Datacenter, ComputeResource, Host, Vm, Ds, Net, Dvs named //nolint:staticcheck // vSphere's names
 	}
 	err := e.DecodeData(&in)
 	out := vstream.Event{
@@ -79,7 +80,7 @@ func (e *Event) Decode() (vstream.Event, error) {
 
 // shortType is the type as filters have it: the name of a class, without dots, or the id of
 // a type that an extension defines. What is before it can be configured.
-func (e *Event) shortType(id string) string {
+func (e Event) shortType(id string) string {
 	long := strings.TrimSuffix(e.Type, ".v0")
 	if id != "" && strings.HasSuffix(long, "."+id) {
 		return id
@@ -96,7 +97,7 @@ func (e *Event) shortType(id string) string {
 
 // DecodeData decodes the member data, the event as vSphere defines it, as [json.Unmarshal]
 // does. Its names are vSphere's, in PascalCase.
-func (e *Event) DecodeData(v any) error {
+func (e Event) DecodeData(v any) error {
 	var in struct {
 		Data json.RawMessage `json:"data"`
 	}

@@ -234,7 +234,8 @@ func OnReconnect(f func(Reconnect) error) ReadOption { return func(r *read) { r.
 // options name only if there was none. It keeps the place behind each event once the body of
 // the loop has returned for it and the next one is asked for. So an event at which the
 // loop is left, by break or return, comes again; end it with [Limit] or ctx to have it
-// counted.
+// counted. A vCenter that is read with a checkpoint for the first time, because [VCenter] has left it
+// out before or the server did not have it, is read from its oldest event on.
 func WithCheckpoint(c Checkpoint) ReadOption { return func(r *read) { r.checkpoint = c } }
 
 // SaveEvery lets so much time pass between two times that the place is kept, for it costs

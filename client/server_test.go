@@ -90,7 +90,7 @@ func (v *vcenter) served() httpapi.VCenter {
 
 // A server is the real one, wired as cmd/vstream does.
 type server struct {
-	t        *testing.T
+	t        testing.TB
 	listener net.Listener
 	address  string
 	vcenters []*vcenter

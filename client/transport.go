@@ -109,8 +109,8 @@ func (c *Client) send(ctx context.Context, method string, u *url.URL, accept str
 	}
 	defer a.Close()
 	text, err := readAll(a, maxProblem)
-	if err != nil && outer.Err() != nil {
-		return nil, context.Cause(outer)
+	if err != nil && !errors.Is(err, errTooLong) { // half a problem says too little
+		return nil, c.failed(outer, err)
 	}
 	var document *problemDocument
 	if kind, _, _ := mime.ParseMediaType(a.Header.Get("Content-Type")); err == nil && kind == mediaProblem {

@@ -92,7 +92,7 @@ func (c *Client) read(ctx context.Context, list bool, opts []ReadOption) iter.Se
 		r.pause = &backoff.ExponentialBackOff{InitialInterval: c.retry.Min, MaxInterval: c.retry.Max, Multiplier: 2, RandomizationFactor: 0.5}
 		r.pause.Reset()
 		err = r.run(ctx)
-		if saved := r.save(context.WithoutCancel(ctx), true); saved != nil {
+		if saved := r.saveLast(ctx); saved != nil {
 			if errors.Is(err, errLeft) {
 				c.logger.Error("the place cannot be kept", "error", saved) // there is nobody to be told
 			} else if err == nil {
@@ -159,7 +159,7 @@ func (r *reading) run(ctx context.Context) error {
 			if err := r.skip(expired); err != nil {
 				return err
 			}
-			if first := !r.gapped; first {
+			if !r.gapped { // else the log is faster than we are
 				r.gapped = true
 				continue
 			}
@@ -428,6 +428,15 @@ func (r *reading) save(ctx context.Context, last bool) error {
 	}
 	r.kept, r.keptAt = r.cursor, time.Now()
 	return nil
+}
+
+// saveTimeout is how long the last save may take, which the end of a context does not cut off.
+const saveTimeout = 10 * time.Second
+
+func (r *reading) saveLast(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
+	defer cancel()
+	return r.save(ctx, true)
 }
 
 // maxPage bounds how much of a page is read: servers send some 4 MiB and one event more.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -14,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -111,6 +113,7 @@ func TestAWatchGoesOnThroughRestartsOfTheServer(t *testing.T) {
 			var got []string
 			next := vstream.Offset(101)
 			restarts := 0
+			var starting sync.WaitGroup
 			for e, err := range newClient(t, s.url()).Watch(limited(t), client.Earliest()) {
 				if err != nil {
 					t.Fatal(err)
@@ -121,6 +124,7 @@ func TestAWatchGoesOnThroughRestartsOfTheServer(t *testing.T) {
 				if restarts++; restarts > 3 {
 					break
 				}
+				starting.Wait()
 				s.stop()
 				if refilled { // as a log in memory is
 					for _, v := range s.vcenters {
@@ -134,15 +138,88 @@ func TestAWatchGoesOnThroughRestartsOfTheServer(t *testing.T) {
 					v.add(next, next+99)
 				}
 				next += 100
-				go func() { // while the client finds nobody
+				starting.Go(func() { // while the client finds nobody
 					time.Sleep(50 * time.Millisecond)
 					s.start()
-				}()
+				})
 			}
+			starting.Wait()
 			for _, v := range s.vcenters {
 				same(t, v.name, slices.DeleteFunc(slices.Clone(got), func(e string) bool { return !strings.Contains(e, v.source()) }), v.told)
 			}
 		})
+	}
+}
+
+// A small log that is filled fast, a server that comes and goes, connections that are cut off:
+// each event comes once, or is told to be missed.
+func TestEachEventComesOnceOrIsToldToBeMissedWhateverFails(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	const last = 20_000
+	v1, v2 := newVCenter("vc1", 1000), newVCenter("vc2", 1000)
+	for _, v := range []*vcenter{v1, v2} {
+		v.add(1, 100)
+	}
+	s := serve(t, v1, v2)
+	p := between(t, s.address, randomly(seed, 200_000))
+	var working sync.WaitGroup
+	for i, v := range []*vcenter{v1, v2} {
+		working.Go(func() {
+			r := rand.New(rand.NewPCG(seed, uint64(i)))
+			for o := vstream.Offset(101); o <= last; {
+				burst := 40
+				if r.IntN(100) == 0 {
+					burst = 2500
+				}
+				to := min(o+vstream.Offset(r.IntN(burst)), last)
+				v.add(o, to)
+				o = to + 1
+				time.Sleep(time.Duration(r.IntN(8)) * time.Millisecond)
+			}
+		})
+	}
+	over := make(chan struct{})
+	working.Go(func() {
+		for {
+			select {
+			case <-over:
+				return
+			case <-time.After(50 * time.Millisecond):
+			}
+			s.stop()
+			s.start()
+		}
+	})
+	got := map[string][]string{}
+	gaps := map[string][]client.Gap{}
+	more := 2
+	for e, err := range newClient(t, p.url()).Watch(limited(t), client.After(vstream.Cursor{"vc1": 0, "vc2": 0}), client.OnGap(func(g client.Gap) error {
+		gaps[g.VCenter] = append(gaps[g.VCenter], g)
+		return nil
+	})) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[e.Source] = append(got[e.Source], string(e.JSON))
+		if e.Offset == last {
+			if more--; more == 0 {
+				break
+			}
+		}
+	}
+	close(over)
+	working.Wait()
+	for _, v := range []*vcenter{v1, v2} {
+		var want []string
+		next := 0
+		for _, g := range gaps[v.name] {
+			want = append(want, v.told[min(next, int(g.Requested)-1):g.Requested-1]...)
+			next = int(g.Earliest) - 1
+		}
+		want = append(want, v.told[next:]...)
+		same(t, v.name, got[v.source()], want)
+		t.Logf("%s: %d events came, %d gaps, over %d connections", v.name, len(got[v.source()]), len(gaps[v.name]), p.connections())
 	}
 }
 
@@ -350,6 +427,7 @@ func TestAListEndsWhereTheLogEnds(t *testing.T) {
 		{"more than there are", c, []client.ReadOption{client.Last(1e6)}, 5000},
 		{"last errors", c, []client.ReadOption{client.Last(15), client.Severity("error")}, 15},
 		{"last of a time", c, []client.ReadOption{client.Last(4), client.Until(time.Unix(1_700_000_000+100, 5e8))}, 4},
+		{"many last of a time", c, []client.ReadOption{client.Last(1500), client.Until(time.Unix(1_700_000_000+1000, 5e8))}, 1500},
 		{"last of none", c, []client.ReadOption{client.Last(0)}, 0},
 		{"last of nothing", c, []client.ReadOption{client.Last(10), client.Type("Nothing*")}, 0},
 	} {
@@ -394,6 +472,27 @@ func TestAWatchBeginsWithTheLastEventsAndGoesOn(t *testing.T) {
 	}
 	same(t, "vc1", slices.DeleteFunc(slices.Clone(got), func(e string) bool { return !strings.Contains(e, v1.source()) }), v1.told[300:])
 	same(t, "vc2", slices.DeleteFunc(slices.Clone(got), func(e string) bool { return !strings.Contains(e, v2.source()) }), v2.told[3:])
+}
+
+func TestWhatAFilterDoesNotPassIsNotLookedThroughAgain(t *testing.T) {
+	v := newVCenter("vc1", 100)
+	v.add(1, 50)
+	s := serve(t, v)
+	p := between(t, s.address, never)
+	stop := errors.New("seen")
+	err := failure(t, newClient(t, p.url()).Watch(limited(t), client.Earliest(), client.Type("Nothing"), client.OnBookmark(func(b client.Bookmark) {
+		if b.Reason == "caught-up" {
+			p.cutAll()
+		}
+	}), client.OnReconnect(func(r client.Reconnect) error {
+		if r.Cursor.String() != "vc1.50" {
+			t.Errorf("it goes on at %s", r.Cursor)
+		}
+		return stop
+	})))
+	if !errors.Is(err, stop) {
+		t.Error(err)
+	}
 }
 
 // Nobody is to get events from before the offset that was asked for, because the connection
@@ -667,6 +766,11 @@ func TestWhatPassesIsTriedAgainAndWhatDoesNotIsNot(t *testing.T) {
 			return errors.As(err, &e) && e.Requested == 9 && e.Latest == 2 && e.VCenter == "vc1"
 		}},
 		{"410", problem(410, "offset-expired", `,"requested":1,"earliest":5,"latest":9,"missed":4,"vcenter":"vc1"`), false, is[*client.ExpiredError]},
+		{"410 cut off", func() *http.Response {
+			res := respond(410, "application/problem+json", "")
+			res.Body = io.NopCloser(io.MultiReader(strings.NewReader(`{"status":410,`), iotest.ErrReader(io.ErrUnexpectedEOF)))
+			return res
+		}, true, is[*client.UnreachableError]},
 		{"418", problem(418, "teapot", ""), false, is[*client.StatusError]},
 		{"429", problem(429, "too-many-watches", ""), true, is[*client.TooManyError]},
 		{"500", problem(500, "internal", ""), true, is[*client.UnavailableError]},
@@ -674,6 +778,9 @@ func TestWhatPassesIsTriedAgainAndWhatDoesNotIsNot(t *testing.T) {
 		{"503", problem(503, "shutting-down", ""), true, is[*client.UnavailableError]},
 		{"another page", func() *http.Response { return respond(200, "text/html", "<h1>Welcome</h1>") }, false, is[*client.ProtocolError]},
 		{"an end without a bookmark", func() *http.Response { return respond(200, "text/event-stream", "") }, true, is[*client.UnreachableError]},
+		{"an end after the start", func() *http.Response {
+			return respond(200, "text/event-stream", "event: bookmark\ndata: {\"data\":{\"cursor\":\"vc1.1\",\"reason\":\"start\"}}\n\n")
+		}, true, is[*client.UnreachableError]},
 		{"in the stream 410", func() *http.Response {
 			return respond(200, "text/event-stream", "event: problem\ndata: {\"data\":{\"status\":410,\"requested\":1,\"earliest\":5,\"latest\":9}}\n\n")
 		}, false, is[*client.ExpiredError]},

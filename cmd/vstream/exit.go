@@ -106,6 +106,7 @@ func say(w io.Writer, err error) {
 		bad       *expressionError
 		ambiguous *client.AmbiguousError
 		expired   *client.ExpiredError
+		absent    *client.NotFoundError
 		ahead     *client.AheadError
 		trust     *client.TLSError
 	)
@@ -122,6 +123,10 @@ func say(w io.Writer, err error) {
 		text += " with --vcenter"
 	case errors.As(err, &expired):
 		text = strings.TrimSuffix(text, "to read what there is") + fmt.Sprintf("with --offset %d, or --all", expired.Earliest)
+	case errors.As(err, &absent) && absent.Range != nil && absent.Requested > absent.Range.Latest:
+		text = fmt.Sprintf("%s; to wait for it: vstream tail --offset %d", absent.Detail, absent.Requested)
+	case errors.As(err, &absent) && absent.Range != nil:
+		text = fmt.Sprintf("%s; for the next one: vstream get --offset %d --max-events 1", absent.Detail, absent.Requested)
 	case errors.As(err, &ahead):
 		text += " (--cursor, --cursor-file)"
 	case errors.As(err, &trust):

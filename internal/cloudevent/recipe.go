@@ -14,13 +14,18 @@ import (
 
 // A recipe says how the object of a type is written from its XML: step by step, in the
 // order that the members have in both.
-type recipe struct{ steps []step }
+type recipe struct {
+	steps []step
+	// absent is what is written, labels and all, for members that are not there: for those
+	// from step i up to step j, what begins at starts[i] and ends at starts[j].
+	absent string
+	starts []int
+}
 
 // A step is a member.
 type step struct {
 	open, end string // "<name" and "</name>"
 	label     string // of the JSON, with the comma before it
-	absent    string // what is written, label and all, when there is no such member
 	dropped   bool   // it is read, but not written
 	list      bool   // it may stand several times
 	kind      kind
@@ -99,19 +104,13 @@ func recipeOf(t reflect.Type) *recipe {
 // newRecipe makes the recipe of a struct, whose members of some names are to be noted. It is
 // nil for a struct that is not like those of vSphere.
 func newRecipe(t reflect.Type, noted map[string]note) *recipe {
-	r := &recipe{}
+	r := &recipe{starts: []int{0}}
 	if !r.add(t, noted) {
 		return nil
 	}
 	members, names := map[string]bool{}, map[string]bool{}
-	first := true
 	for i := range r.steps {
-		s := &r.steps[i]
-		members[s.open], names[s.label] = true, true
-		if s.dropped || !first {
-			continue
-		}
-		s.label, s.absent, first = s.label[1:], s.absent[1:], false // no comma before it
+		members[r.steps[i].open], names[r.steps[i].label] = true, true
 	}
 	if len(members) < len(r.steps) || len(names) < len(r.steps) {
 		return nil // members hide one another
@@ -133,23 +132,27 @@ func (r *recipe) add(t reflect.Type, noted map[string]note) bool {
 		if !f.IsExported() || name == "" || strings.ContainsAny(name, " >:-") || strings.Contains(options, "attr") && !strings.Contains(options, "typeattr") {
 			return false
 		}
-		r.steps = append(r.steps, newStep(f, name, ruleOf(t, f.Name), noted[f.Name]))
+		s := newStep(f, name, noted[f.Name])
+		rule := ruleOf(t, f.Name)
+		if s.dropped = rule == dropped; !s.dropped {
+			if r.absent == "" {
+				s.label = s.label[1:] // no comma before the first
+			}
+			w := newWriter()
+			newFieldFunc(f.Type, rule)(w, reflect.Zero(f.Type))
+			r.absent += s.label + string(w.buf)
+			w.free()
+		}
+		r.steps, r.starts = append(r.steps, s), append(r.starts, len(r.absent))
 	}
 	return true
 }
 
-func newStep(f reflect.StructField, name string, rule rule, n note) step {
-	w := newWriter()
-	defer w.free()
-	newFieldFunc(f.Type, rule)(w, reflect.Zero(f.Type))
+func newStep(f reflect.StructField, name string, n note) step {
 	s := step{
 		open: "<" + name, end: "</" + name + ">",
 		label: "," + string(appendString(nil, f.Name)) + ":",
 		note:  n,
-	}
-	s.absent = s.label + string(w.buf)
-	if s.dropped = rule == dropped; s.dropped {
-		s.absent = ""
 	}
 	t := f.Type
 	switch t.Kind() {

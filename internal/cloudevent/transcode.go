@@ -10,12 +10,13 @@ import (
 
 // Transcode writes an event without decoding it: in one pass over its XML, by recipes made
 // from govmomi's types. It takes the element that document begins with, makes ev the event
-// just as [Encoder.Encode] would write the decoded one, and returns the element's length.
+// just as [Encoder.Encode] would write the decoded one, with its JSON in slab, and returns
+// the element's length.
 //
 // It is not ok for an element that is not written plainly: members that are unknown, out of
 // order or told twice, comments, values that do not parse, text that XML forbids, an event
 // beyond MaxBytes. Such an element is to be decoded and encoded, which knows what to do.
-func (e *Encoder) Transcode(document []byte, ev *vstream.Event) (length int, ok bool) {
+func (e *Encoder) Transcode(document []byte, ev *vstream.Event, slab *Slab) (length int, ok bool) {
 	t := transcripts.Get().(*transcript)
 	defer t.free()
 	t.begin(document)
@@ -28,24 +29,48 @@ func (e *Encoder) Transcode(document []byte, ev *vstream.Event) (length int, ok 
 	if !numbered || !chained || t.noted[noteTime].absent() {
 		return 0, false
 	}
-	out := vstream.Event{Offset: vstream.OffsetOf(0, key), Time: t.created.UTC(), Chain: chain}
-	t.nameAll(&out)
-	e.grade(&out, r)
+	ev.Offset, ev.Time, ev.Chain = vstream.OffsetOf(0, key), t.created.UTC(), chain
+	t.nameAll(ev)
+	e.grade(ev, r)
 
 	end := len(t.buf)
-	t.buf = e.appendHead(t.buf, &out, t.utc)
+	t.buf = e.appendHead(t.buf, ev, t.utc)
 	first := headRoom - (len(t.buf) - end)
 	if first < 0 {
 		return 0, false
 	}
 	copy(t.buf[first:], t.buf[end:])
-	t.buf = e.appendTail(t.buf[:end], &out, false)
+	t.buf = e.appendTail(t.buf[:end], ev, false)
 	if e.MaxBytes > 0 && len(t.buf)-first > e.MaxBytes {
 		return 0, false
 	}
-	out.JSON = bytes.Clone(t.buf[first:])
-	*ev = out
+	ev.JSON = slab.clone(t.buf[first:])
 	return t.at, true
+}
+
+// A Slab is memory for the JSON of the events of a page, which come and go together: an event
+// that is kept keeps up to slabSize bytes of its neighbours.
+type Slab struct {
+	free   []byte
+	likely int // bytes that the events to come take
+}
+
+const slabSize = 32 << 10
+
+// NewSlab returns a slab for events that have so many bytes of XML.
+func NewSlab(xml int) *Slab {
+	return &Slab{likely: xml + xml/2}
+}
+
+func (s *Slab) clone(b []byte) []byte {
+	n := len(b)
+	if n > len(s.free) {
+		s.free = make([]byte, max(n, min(s.likely, slabSize)))
+	}
+	c := s.free[:n:n]
+	copy(c, b)
+	s.free, s.likely = s.free[n:], s.likely-n
+	return c
 }
 
 // Element is what the elements of a page of events are called.

@@ -32,7 +32,7 @@ func elements(page []byte) [][]byte { return elementPattern.FindAll(page, -1) }
 func transcribed(t testing.TB, e *Encoder, element []byte) bool {
 	t.Helper()
 	var got vstream.Event
-	length, ok := e.Transcode(element, &got)
+	length, ok := e.Transcode(element, &got, NewSlab(len(element)))
 	if !ok {
 		return false
 	}
@@ -152,9 +152,13 @@ func BenchmarkTranscode(b *testing.B) {
 	b.ReportAllocs()
 	var ev vstream.Event
 	size, n := 0, 0
+	slab := NewSlab(0)
 	for b.Loop() {
+		if n%1000 == 0 {
+			slab = NewSlab(1000 * len(all[0]))
+		}
 		element := all[n%len(all)]
-		if _, ok := wire.Transcode(element, &ev); !ok {
+		if _, ok := wire.Transcode(element, &ev, slab); !ok {
 			b.Fatalf("not transcribed: %s", element)
 		}
 		size += len(element)

@@ -53,6 +53,12 @@ func (t *transcript) opens(open string) bool {
 	return true
 }
 
+// closes reports whether a tag comes next that ends an element.
+func (t *transcript) closes() bool {
+	rest := t.xml[t.at:]
+	return len(rest) > 1 && rest[0] == '<' && rest[1] == '/'
+}
+
 // blank moves past white space between elements.
 func (t *transcript) blank() {
 	for t.at < len(t.xml) && (t.xml[t.at] == ' ' || t.xml[t.at] == '\n' || t.xml[t.at] == '\t') {
@@ -79,12 +85,19 @@ func (t *transcript) structure(r *recipe) bool {
 	t.depth++
 	t.buf = append(t.buf, '{')
 	t.blank()
-	for i := range r.steps {
-		s := &r.steps[i]
-		if !t.opens(s.open) {
-			t.buf = append(t.buf, s.absent...)
-			continue
+	for i := 0; ; i++ {
+		next := i // the step of the member that comes next
+		if t.closes() {
+			next = len(r.steps)
 		}
+		for next < len(r.steps) && !t.opens(r.steps[next].open) {
+			next++
+		}
+		t.buf = append(t.buf, r.absent[r.starts[i]:r.starts[next]]...)
+		if i = next; i == len(r.steps) {
+			break
+		}
+		s := &r.steps[i]
 		before := len(t.buf)
 		t.buf = append(t.buf, s.label...)
 		if !t.member(s) {

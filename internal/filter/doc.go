@@ -4,7 +4,8 @@
 // It promises that whatever a query says, parsing it and testing an event with it end soon,
 // in bounded memory and without a panic. Tests of fields, chain and q allocate nothing. A
 // filter that means the same is written the same by [Filter.String]. A [Filter] is immutable:
-// any number of goroutines may use it.
+// any number of goroutines may use it. With a [Sharing], those with equal filters test each
+// event once.
 //
 // A CEL expression is bounded three times: in how much text, depth and nesting it may have;
 // in what it may call, for cel-go charges for a call after it was made, which is too late

@@ -2,7 +2,6 @@ package filter_test
 
 import (
 	"errors"
-	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -385,20 +384,5 @@ func TestTestingAnEventAllocatesNothing(t *testing.T) {
 		if n := testing.AllocsPerRun(100, func() { _, _ = f.Match("vc1", poweredOn) }); n != 0 {
 			t.Errorf("%s: %v allocations", query, n)
 		}
-	}
-}
-
-func BenchmarkMatch(b *testing.B) {
-	queries := append(slices.Clone(various),
-		"filter=vm == 'web1' %26%26 severity in ['info', 'error']", "filter=message.matches('powered (on|off)$')",
-		"filter=data.Vm.Name == 'web1'")
-	for _, query := range queries {
-		b.Run(fmt.Sprintf("%.40s", query), func(b *testing.B) {
-			f := parse(b, query)
-			b.ReportAllocs()
-			for b.Loop() {
-				_, _ = f.Match("vc1", poweredOn)
-			}
-		})
 	}
 }

@@ -30,6 +30,7 @@ type source struct {
 	barren  int             // events passed since one was wanted, by a leap's count
 	wanted  int             // that count
 	pending bool            // the log had yet to reach done when it was opened
+	more    <-chan struct{} // of the reader, while it is waited for
 	over    bool            // the next event comes after the feed's end
 	beyond  vstream.Offset  // of that event
 }
@@ -146,7 +147,7 @@ func (f *feed) leap(ctx context.Context, s *source, wanted int) error {
 	if err != nil {
 		return f.query.failure(s.vcenter, f.cursor(), err)
 	}
-	s.reader, s.done, s.highest = r, at, max(s.highest, at)
+	s.reader, s.more, s.done, s.highest = r, nil, at, max(s.highest, at)
 	return nil
 }
 
@@ -177,8 +178,10 @@ func (f *feed) over() bool {
 // or when alarm has something, or ctx is done, which is its error.
 func (f *feed) wait(ctx context.Context, alarm <-chan time.Time) (bool, error) {
 	if len(f.sources) == 1 {
+		s := f.sources[0]
 		select {
-		case <-f.sources[0].reader.More():
+		case <-s.growth():
+			s.more = nil
 			return true, nil
 		case <-alarm:
 			return false, nil
@@ -192,9 +195,11 @@ func (f *feed) wait(ctx context.Context, alarm <-chan time.Time) (bool, error) {
 	}
 	add(ctx.Done())
 	add(alarm)
+	var open []*source
 	for _, s := range f.sources {
 		if !s.over {
-			add(s.reader.More())
+			add(s.growth())
+			open = append(open, s)
 		}
 	}
 	switch i, _, _ := reflect.Select(cases); i {
@@ -203,8 +208,18 @@ func (f *feed) wait(ctx context.Context, alarm <-chan time.Time) (bool, error) {
 	case 1:
 		return false, nil
 	default:
+		open[i-2].more = nil
 		return true, nil
 	}
+}
+
+// growth returns what is closed once the log has grown. It is asked for once for each time of
+// that: a log goes by how many wait for it.
+func (s *source) growth() <-chan struct{} {
+	if s.more == nil {
+		s.more = s.reader.More()
+	}
+	return s.more
 }
 
 // cursor is where the feed is.

@@ -267,7 +267,7 @@ func prototypeRecords(t *testing.T) []record {
 	return records
 }
 
-func appendTo(t *testing.T, log vstream.Log, offsets ...vstream.Offset) {
+func appendTo(t testing.TB, log vstream.Log, offsets ...vstream.Offset) {
 	t.Helper()
 	if err := log.Append(t.Context(), logtest.Events(offsets...)); err != nil {
 		t.Fatal(err)

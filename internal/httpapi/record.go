@@ -4,22 +4,12 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
 	"vstream"
 )
-
-// A bookmark tells a reader where it is, in a stream. Earliest and Latest are what the log
-// of the one vCenter holds, Ranges those of several.
-type bookmark struct {
-	Cursor   string                   `json:"cursor"`
-	Earliest *vstream.Offset          `json:"earliest,omitempty"`
-	Latest   *vstream.Offset          `json:"latest,omitempty"`
-	Ranges   map[string]vstream.Range `json:"ranges,omitempty"`
-	UpToDate bool                     `json:"upToDate"`
-	Reason   string                   `json:"reason"`
-}
 
 // Reasons of bookmarks.
 const (
@@ -36,23 +26,64 @@ const (
 	typeProblem  = "vstream.problem.v1"
 )
 
-// controlRecord is what a stream says about itself: a CloudEvent like all its lines, of
-// the event class control, so that every line parses as one schema.
-func controlRecord(source, kind string, data []byte) []byte {
-	record, err := json.Marshal(struct {
-		SpecVersion     string          `json:"specversion"`
-		ID              string          `json:"id"`
-		Source          string          `json:"source"`
-		Type            string          `json:"type"`
-		DataContentType string          `json:"datacontenttype"`
-		Time            time.Time       `json:"time"`
-		Data            json.RawMessage `json:"data"`
-		EventClass      string          `json:"eventclass"`
-	}{"1.0", rand.Text(), source, kind, "application/json", time.Now().UTC(), data, "control"})
-	if err != nil {
-		panic(err) // only what was just made
+// appendControl appends what a stream says about itself, of which data is JSON: a CloudEvent
+// like all its lines, of the event class control, so that every line parses as one schema.
+func appendControl(b []byte, source, kind string, data []byte) []byte {
+	b = append(b, `{"specversion":"1.0","id":"`...)
+	b = append(b, rand.Text()...)
+	b = append(b, `","source":`...)
+	b = appendJSON(b, source)
+	b = append(b, `,"type":"`...)
+	b = append(b, kind...)
+	b = append(b, `","datacontenttype":"application/json","time":"`...)
+	b = time.Now().UTC().AppendFormat(b, time.RFC3339Nano)
+	b = append(b, `","data":`...)
+	b = append(b, data...)
+	return append(b, `,"eventclass":"control"}`...)
+}
+
+// appendBookmark appends the data of a bookmark, which tells a reader where it is in a stream.
+// With one vCenter, earliest and latest are what its log holds; with several, ranges are.
+func (w *watch) appendBookmark(b []byte, reason string) []byte {
+	b = append(b, `{"cursor":"`...)
+	b = w.feed.appendCursor(b)
+	b = append(b, '"')
+	several, some := len(w.served) > 1, false
+	for _, v := range w.vcenters {
+		held, ok := v.Log.Range()
+		if !ok {
+			continue
+		}
+		b = append(b, ',')
+		if several {
+			if !some {
+				b = append(b, `"ranges":{`...)
+			}
+			b = append(appendJSON(b, v.Name), ":{"...)
+		}
+		some = true
+		b = strconv.AppendInt(append(b, `"earliest":`...), int64(held.Earliest), 10)
+		b = strconv.AppendInt(append(b, `,"latest":`...), int64(held.Latest), 10)
+		if several {
+			b = append(b, '}')
+		}
 	}
-	return record
+	if several && some {
+		b = append(b, '}')
+	}
+	b = strconv.AppendBool(append(b, `,"upToDate":`...), w.upToDate)
+	b = append(b, `,"reason":"`...)
+	b = append(b, reason...)
+	return append(b, `"}`...)
+}
+
+// appendJSON appends a text as JSON has it.
+func appendJSON(b []byte, text string) []byte {
+	quoted, err := json.Marshal(text)
+	if err != nil {
+		panic(err) // of no text
+	}
+	return append(b, quoted...)
 }
 
 // page returns the body of a page.

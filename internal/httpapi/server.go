@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"vstream"
+	"vstream/internal/filter"
 	"vstream/internal/index"
 )
 
@@ -61,6 +62,9 @@ type Server struct {
 	// Metrics answers at /metrics; nil serves none.
 	Metrics http.Handler
 	Logger  *slog.Logger
+
+	wires   wires          // of the watches that have left net/http
+	filters filter.Sharing // of all watches
 }
 
 // Run serves until ctx is done. Then it ends all watches properly, waits shortly for
@@ -93,6 +97,7 @@ func (s *Server) Run(ctx context.Context) error {
 		if server.Shutdown(patience) != nil {
 			_ = server.Close() // responses that nobody takes: the time for them is over
 		}
+		s.wires.wait(patience)
 	})
 	err := server.Serve(s.Listener)
 	if stop() {
@@ -299,7 +304,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, p *problem) {
 		// itself is told to it in its own form, and it comes again.
 		if f, err := formOf(r, r.URL.Query().Get("format")); err == nil && f == formSSE {
 			streamHeaders(w.Header())
-			record := controlRecord(r.URL.Path, typeProblem, p.document())
+			record := appendControl(nil, r.URL.Path, typeProblem, p.document())
 			writeStatus(w, http.StatusOK, formSSE.stream, fmt.Appendf(nil, "retry: %d\nevent: problem\ndata: %s\n\n", retry(), record))
 			return
 		}

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
@@ -10,17 +9,11 @@ import (
 	"time"
 
 	"vstream"
+	"vstream/internal/filter"
 )
 
-const (
-	// writeTimeout is how long a client may take over each writeQuantum bytes. It is set
-	// anew for each and cleared while idle: a limit on the whole response would cut
-	// long watches, and so does http.Server.WriteTimeout.
-	writeTimeout = 30 * time.Second
-	writeQuantum = 64 << 10
-	// untilGrace is how long after until a watch waits for events from before.
-	untilGrace = 10 * time.Second
-)
+// untilGrace is how long after until a watch waits for events from before.
+const untilGrace = 10 * time.Second
 
 // Why a watch ends as planned.
 var (
@@ -31,22 +24,22 @@ var (
 )
 
 // getWatch streams events until the client goes, or the watch or the server ends. Those
-// ends are proper ones, with a final chunk.
+// ends are proper ones, with a final chunk. Where it can take the connection from net/http,
+// it returns once the stream has begun, and that goes on without it.
 func (s *Server) getWatch(stopping context.Context, q *query, w http.ResponseWriter, r *http.Request) error {
 	release, err := s.admit(r)
 	if err != nil {
 		return err
 	}
-	defer release()
-	ctx, end := context.WithCancelCause(r.Context())
-	defer end(nil)
-	defer context.AfterFunc(stopping, func() { end(errStopping) })()
-	ranges := rangesOf(q.vcenters)
-	f, err := q.open(ctx, q.from, q.until)
-	if err != nil {
-		if errors.Is(err, errStopping) {
-			return errShuttingDown
+	handedOver := false
+	defer func() {
+		if !handedOver {
+			release()
 		}
+	}()
+	ranges := rangesOf(q.vcenters)
+	f, err := q.openUnless(stopping, r.Context())
+	if err != nil {
 		return err
 	}
 	h := w.Header()
@@ -54,7 +47,11 @@ func (s *Server) getWatch(stopping context.Context, q *query, w http.ResponseWri
 	h.Set("Stream-Next-Cursor", f.cursor().String())
 	h.Set("Content-Type", q.form.stream)
 	streamHeaders(h)
-	out := &stream{w: w, control: http.NewResponseController(w)}
+	takes := takeable(w, r)
+	if takes {
+		h.Set("Connection", "close")
+	}
+	out := &stream{client: &response{w, http.NewResponseController(w)}, unsent: true}
 	out.flush() // headers at once: the client learns that it is connected before anything happens
 	if r.Method == http.MethodHead {
 		return nil
@@ -64,23 +61,71 @@ func (s *Server) getWatch(stopping context.Context, q *query, w http.ResponseWri
 	if q.timeout > 0 {
 		age = min(age, q.timeout)
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, age, errMaxAge)
+	ctx, cancel := context.WithTimeoutCause(stopping, age, errMaxAge)
+	watch := &watch{query: q, feed: f, out: out, asked: reduced(r), several: len(s.VCenters) > 1}
+	if takes {
+		if c := s.wires.take(w); c != nil {
+			handedOver = true
+			watch.out = &stream{client: c}
+			go s.wires.serve(c, cancel, s.Logger, func() {
+				defer release()
+				s.follow(ctx, stopping, watch)
+			})
+			return nil
+		}
+	}
 	defer cancel()
+	defer context.AfterFunc(r.Context(), cancel)()
+	s.follow(ctx, stopping, watch)
+	return nil
+}
+
+// openUnless opens the logs, unless the server stops meanwhile.
+func (q *query) openUnless(stopping, ctx context.Context) (*feed, error) {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	defer context.AfterFunc(stopping, func() { end(errStopping) })()
+	f, err := q.open(ctx, q.from, q.until)
+	if errors.Is(err, errStopping) {
+		return nil, errShuttingDown
+	}
+	return f, err
+}
+
+// reduced returns what a watch has to know of its request, without what keeps net/http's
+// part of a connection in memory.
+func reduced(r *http.Request) *http.Request {
+	asked := &http.Request{URL: r.URL, RemoteAddr: r.RemoteAddr}
+	if name := r.PathValue("name"); name != "" {
+		asked.SetPathValue("name", name)
+	}
+	return asked
+}
+
+// follow runs a watch to its end. Ctx is done when the watch has reached its age, the server
+// stops or the client is gone.
+func (s *Server) follow(ctx, stopping context.Context, w *watch) {
 	began := time.Now()
-	watch := &watch{query: q, feed: f, out: out, path: r.URL.Path, several: len(s.VCenters) > 1}
-	err = watch.run(ctx)
+	var leave func()
+	w.shared, leave = s.filters.Join(w.filter)
+	defer leave()
+	w.filter = w.shared.Filter // of which there is one then
+	err := w.run(ctx)
+	if ctx.Err() != nil { // whatever it was that this has cut short
+		err = context.Cause(ctx)
+	}
 	switch {
 	case errors.Is(err, errMaxAge), errors.Is(err, errLimit), errors.Is(err, errUntil):
-		watch.bookmark(reasonClose)
-	case errors.Is(err, errStopping):
-		watch.bookmark(reasonShutdown)
-	case r.Context().Err() == nil && out.err == nil:
-		watch.problem(problemOf(err, r))
+		w.bookmark(reasonClose)
+	case stopping.Err() != nil:
+		err = errStopping
+		w.bookmark(reasonShutdown)
+	case ctx.Err() == nil && w.out.err == nil:
+		w.problem(problemOf(err, w.asked))
 	}
-	out.flush()
-	s.Logger.Debug("watch ended", "remote", r.RemoteAddr, "form", q.form.name, "filter", q.filter, "events", watch.sent, "bytes", out.bytes,
+	w.out.flush()
+	s.Logger.Debug("watch ended", "remote", w.asked.RemoteAddr, "form", w.form.name, "filter", w.filter, "events", w.sent, "bytes", w.out.bytes,
 		"lasted", time.Since(began), "reason", err)
-	return nil
 }
 
 // admit asks whether one more response that takes its time may begin.
@@ -111,12 +156,13 @@ func (s *Server) watchAge() time.Duration {
 // A watch is a response that goes on.
 type watch struct {
 	*query
+	shared   *filter.Shared // its filter
 	feed     *feed
 	out      *stream
-	path     string // of the request
-	several  bool   // vCenters, so that text says which
-	sent     int    // events
-	upToDate bool   // everything there was has been sent
+	asked    *http.Request // reduced
+	several  bool          // vCenters, so that text says which
+	sent     int           // events
+	upToDate bool          // everything there was has been sent
 	spoke    time.Time
 	line     []byte // for reuse
 }
@@ -159,6 +205,9 @@ func (w *watch) run(ctx context.Context) error {
 		}
 		if len(events) == 0 {
 			w.out.flush()
+			if w.out.err != nil {
+				return w.out.err
+			}
 			if w.feed.over() || !w.until.IsZero() && time.Since(w.until) > untilGrace {
 				return errUntil
 			}
@@ -200,7 +249,7 @@ func (w *watch) pause() time.Duration {
 func (w *watch) send(ctx context.Context, s *source, events []vstream.Event) error {
 	for i := range events {
 		e := &events[i]
-		wanted, err := w.filter.Match(s.vcenter.Name, e)
+		wanted, err := w.shared.Match(s.vcenter.Name, e)
 		if err != nil {
 			return err
 		}
@@ -248,29 +297,18 @@ func (w *watch) bookmark(reason string) {
 	if !w.bookmarks {
 		return
 	}
-	mark := bookmark{Cursor: w.feed.cursor().String(), UpToDate: w.upToDate, Reason: reason}
-	ranges := rangesOf(w.vcenters)
-	if len(w.served) > 1 {
-		mark.Ranges = ranges
-	} else if held, some := ranges[w.vcenters[0].Name]; some {
-		mark.Earliest, mark.Latest = &held.Earliest, &held.Latest
+	if w.form == formSSE && reason == reasonStart {
+		w.out.write(fmt.Appendf(nil, "retry: %d\n", retry()), nil, "")
 	}
-	data, err := json.Marshal(mark)
-	if err != nil {
-		panic(err) // only strings and numbers
+	var memory [256]byte
+	data := w.appendBookmark(memory[:0], reason)
+	line, end := w.line[:0], "\n"
+	if w.form == formSSE {
+		line = append(w.feed.appendCursor(append(line, "event: bookmark\nid: "...)), "\ndata: "...)
+		end = "\n\n"
 	}
-	record := controlRecord(w.path, typeBookmark, data)
-	if w.form != formSSE {
-		w.out.write(nil, record, "\n")
-	} else {
-		w.line = w.line[:0]
-		if reason == reasonStart {
-			w.line = fmt.Appendf(w.line, "retry: %d\n", retry())
-		}
-		w.line = append(w.line, "event: bookmark\nid: "...)
-		w.line = append(w.feed.appendCursor(w.line), "\ndata: "...)
-		w.out.write(w.line, record, "\n\n")
-	}
+	w.line = appendControl(line, w.asked.URL.Path, typeBookmark, data)
+	w.out.write(nil, w.line, end)
 	w.touch()
 }
 
@@ -281,7 +319,7 @@ func retry() int { return 1000 + mathrand.IntN(3000) }
 // problem tells the reader what ends the watch before its time. The form of the prototype
 // has nothing but events, save for what its reader misses for good.
 func (w *watch) problem(p *problem) {
-	switch record := controlRecord(w.path, typeProblem, p.document()); {
+	switch record := appendControl(nil, w.asked.URL.Path, typeProblem, p.document()); {
 	case w.form == formSSE:
 		w.out.write([]byte("event: problem\ndata: "), record, "\n\n")
 	case w.form == formText:
@@ -290,58 +328,3 @@ func (w *watch) problem(p *problem) {
 		w.out.write(nil, record, "\n")
 	}
 }
-
-// stream writes to a client that may take it slowly or not at all. The first error ends
-// it; what follows does nothing.
-type stream struct {
-	w       http.ResponseWriter
-	control *http.ResponseController
-	armed   bool // a write deadline runs
-	quantum int  // bytes written since it was set
-	bytes   int64
-	spoken  bool // something was written since this was reset
-	err     error
-}
-
-// write writes a text in three parts.
-func (s *stream) write(begin, middle []byte, end string) {
-	if s.err != nil {
-		return
-	}
-	s.arm()
-	n := len(begin) + len(middle) + len(end)
-	if len(begin) > 0 {
-		_, s.err = s.w.Write(begin)
-	}
-	if len(middle) > 0 && s.err == nil {
-		_, s.err = s.w.Write(middle)
-	}
-	if s.err == nil {
-		_, s.err = s.w.Write([]byte(end))
-	}
-	s.bytes += int64(n)
-	s.quantum += n
-	s.spoken = true
-}
-
-// flush sends what was written and lets the connection idle without a deadline.
-func (s *stream) flush() {
-	if s.err != nil {
-		return
-	}
-	s.arm()
-	s.err = s.control.Flush()
-	_ = s.control.SetWriteDeadline(time.Time{})
-	s.armed = false
-}
-
-func (s *stream) arm() {
-	if !s.armed || s.quantum >= writeQuantum {
-		limitWrite(s.control)
-		s.armed, s.quantum = true, 0
-	}
-}
-
-// limitWrite gives the client writeTimeout from now to take what is written. Where the
-// connection knows no deadlines, as in some tests, there is none.
-func limitWrite(c *http.ResponseController) { _ = c.SetWriteDeadline(time.Now().Add(writeTimeout)) }

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"vstream"
 	"vstream/internal/index"
 )
 
@@ -49,4 +50,20 @@ func BenchmarkMillion(b *testing.B) {
 			x.Span()
 		}
 	})
+}
+
+// Every event that is collected is indexed once, whoever asks for it.
+func BenchmarkAdd(b *testing.B) {
+	s := newStory(31)
+	events := make([]vstream.Event, 100_000)
+	for i := range events {
+		events[i] = s.event()
+	}
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		index.Of(events)
+		n += len(events)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/event")
 }

@@ -42,7 +42,8 @@ func (l *Log) Append(_ context.Context, events []vstream.Event) error {
 	defer l.mu.Unlock()
 	w := l.window
 	before := w.Next()
-	for _, e := range events {
+	for i := range events {
+		e := &events[i]
 		if e.Offset <= l.dropped {
 			continue
 		}

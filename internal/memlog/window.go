@@ -41,13 +41,13 @@ type Window struct {
 	maxRecords int
 	maxBytes   int64
 
-	chunks []*chunk      // oldest first, none empty
-	first  uint64        // number of the oldest event held
-	next   uint64        // number the next event gets
-	bytes  int64         // sum of Size over the events held
-	base   Peak          // of the log up to the oldest event held, without it
-	peak   Peak          // of the whole log
-	grown  chan struct{} // closed and replaced by Wake
+	chunks []*chunk // oldest first, none empty
+	first  uint64   // number of the oldest event held
+	next   uint64   // number the next event gets
+	bytes  int64    // sum of Size over the events held
+	base   Peak     // of the log up to the oldest event held, without it
+	peak   Peak     // of the whole log
+	bell   *bell
 }
 
 // A chunk is a run of consecutive events. Its events never change; only their number
@@ -71,7 +71,7 @@ func NewWindow(maxRecords int, maxBytes int64, next uint64, peak Peak) *Window {
 		next:       next,
 		base:       peak,
 		peak:       peak,
-		grown:      make(chan struct{}),
+		bell:       newBell(),
 	}
 }
 
@@ -90,13 +90,13 @@ func (w *Window) Peak() Peak { return w.peak }
 
 // Add takes e in at the tail and drops what exceeds the limits; dropped is called for each
 // event of that, unless it is nil.
-func (w *Window) Add(e vstream.Event, dropped func(number uint64, e *vstream.Event)) {
+func (w *Window) Add(e *vstream.Event, dropped func(number uint64, e *vstream.Event)) {
 	size := int64(e.Size())
 	c := w.tail(size)
-	c.events = append(c.events, e)
+	c.events = append(c.events, *e)
 	c.bytes += size
 	w.bytes += size
-	w.peak = w.peak.With(&e)
+	w.peak = w.peak.With(e)
 	c.peak = w.peak
 	w.next++
 	for w.next-w.first > 1 && (w.next-w.first > uint64(w.maxRecords) || w.bytes > w.maxBytes) {
@@ -136,19 +136,18 @@ func (w *Window) dropOldest(dropped func(uint64, *vstream.Event)) {
 	}
 }
 
-// Wake wakes all who wait on More.
-func (w *Window) Wake() {
-	close(w.grown)
-	w.grown = make(chan struct{})
-}
+// Wake wakes all who wait on More: at once, or soon where they are many, so that they are not
+// woken again before they have been served. A lone event never waits; how long others may is
+// said by [maxPause].
+func (w *Window) Wake() { w.bell.ring() }
 
 // More returns a channel that is closed once there is, or was, an event with this number:
-// now, or by the next Wake.
+// now, or after the next Wake.
 func (w *Window) More(number uint64) <-chan struct{} {
 	if number < w.next {
 		return there
 	}
-	return w.grown
+	return w.bell.wait()
 }
 
 // there is closed.

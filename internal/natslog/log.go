@@ -38,8 +38,9 @@ type Log struct {
 	trouble atomic.Pointer[Trouble]   // nil while the log is open and followed
 	heard   atomic.Pointer[time.Time] // when NATS last told what the stream holds; nil before
 
-	marks marks // has its own lock
-	cold  cache // has its own lock
+	marks marks        // has its own lock
+	cold  cache        // has its own lock
+	runs  atomic.Int32 // how many runs there are
 }
 
 func newLog(name string, config *Config) *Log {

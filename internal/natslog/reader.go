@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"time"
 
 	"vstream"
 )
@@ -23,6 +24,10 @@ type reader struct {
 	lost       bool           // seq is not known, or wanted is still to come
 	moved      bool           // into another stream, and what came before wanted is not there
 	end        uint64         // sequence number that it ends before
+
+	run   *run      // nil unless it is far behind
+	read  time.Time // when it last read from the stream
+	noRun time.Time // until when it starts none
 }
 
 const noEnd = math.MaxUint64
@@ -42,6 +47,12 @@ func (r *reader) next(ctx context.Context) (events []vstream.Event, ok bool, err
 	if err := r.find(ctx); err != nil {
 		return nil, false, err
 	}
+	behind := false
+	defer func() {
+		if !behind {
+			r.endRun()
+		}
+	}()
 	l.mu.RLock()
 	w := l.window
 	r.seq = l.hole.past(r.seq)
@@ -67,7 +78,8 @@ func (r *reader) next(ctx context.Context) (events []vstream.Event, ok bool, err
 	limit := min(w.First(), r.end)
 	l.mu.RUnlock()
 
-	records, err := l.read(ctx, r.seq, int(min(readBatch, limit-r.seq)))
+	behind = true
+	records, err := r.readBehind(ctx, limit)
 	if err != nil {
 		return nil, false, err
 	}
@@ -90,6 +102,41 @@ func (r *reader) next(ctx context.Context) (events []vstream.Event, ok bool, err
 	}
 	r.pass(events, seq)
 	return events, true, nil
+}
+
+// readBehind reads what follows from the stream, which is far from limit or near.
+func (r *reader) readBehind(ctx context.Context, limit uint64) ([]record, error) {
+	l := r.log
+	now := time.Now()
+	defer func() { r.read = time.Now() }()
+	if r.run == nil && limit-r.seq >= runLeast && now.Sub(r.read) < runPatience && now.After(r.noRun) {
+		l.mu.RLock()
+		s := l.stream
+		l.mu.RUnlock()
+		var err error
+		if r.run, err = s.startRun(ctx, r.seq, &l.runs); err != nil && !errors.Is(err, errRunOver) {
+			r.noRun = now.Add(runPause)
+		}
+	}
+	if r.run != nil {
+		records, err := r.run.read(ctx, r.seq)
+		if err == nil {
+			return records, nil
+		}
+		r.run, r.noRun = nil, now.Add(runPause)
+		if !errors.Is(err, errRunOver) {
+			return nil, err
+		}
+	}
+	return l.read(ctx, r.seq, int(min(readBatch, limit-r.seq)))
+}
+
+// endRun ends the run of a reader that has caught up.
+func (r *reader) endRun() {
+	if r.run != nil {
+		r.run.close()
+		r.run = nil
+	}
 }
 
 // errMoved says that a reader's end was in a stream that has become another.

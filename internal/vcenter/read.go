@@ -186,7 +186,7 @@ func (s *Source) read(ctx context.Context, collector types.ManagedObjectReferenc
 func (s *Source) events(p *page, last vstream.Event, old []vstream.Event) []vstream.Event {
 	const likely = 800 // bytes an element has
 	events := slices.Grow(old[:0], min(pageSize, 1+len(p.events)/likely))
-	unknown := 0
+	slab, unknown := cloudevent.NewSlab(len(p.events)), 0
 	for rest := p.events; ; {
 		for len(rest) > 0 && rest[0] <= ' ' {
 			rest = rest[1:]
@@ -196,7 +196,7 @@ func (s *Source) events(p *page, last vstream.Event, old []vstream.Event) []vstr
 		}
 		n := len(events)
 		events = append(events, vstream.Event{})
-		if length, ok := s.encoder.Transcode(rest, &events[n]); ok {
+		if length, ok := s.encoder.Transcode(rest, &events[n], slab); ok {
 			rest = rest[length:]
 			continue
 		}

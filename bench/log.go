@@ -1,16 +1,14 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"vstream"
@@ -19,17 +17,9 @@ import (
 // phaseTimeout is how long a phase may take.
 const phaseTimeout = 15 * time.Minute
 
-// bench is a run of the program: what it was told, and what it has measured.
-type bench struct {
-	sizes                     []int
-	logs                      []string
-	dir                       string
-	repeat                    int
-	spend                     time.Duration
-	cpuProfiles, heapProfiles string
-	progress                  io.Writer
-
-	facts    []fact
+// logs is what is measured of logs, those in memory, embedded and in a cluster.
+type logs struct {
+	*bench
 	measured map[subject]map[string][]float64
 }
 
@@ -39,46 +29,37 @@ type subject struct {
 	events int
 }
 
-// measure measures everything.
-func (b *bench) measure(ctx context.Context) error {
-	b.measured = map[subject]map[string][]float64{}
-	for _, dir := range []string{b.cpuProfiles, b.heapProfiles} {
-		if dir == "" {
-			continue
-		}
-		if err := os.MkdirAll(dir, 0o750); err != nil {
-			return err
-		}
-	}
-	for _, log := range b.logs {
+// logs measures the logs.
+func (b *bench) logs(ctx context.Context) error {
+	l := &logs{bench: b, measured: map[subject]map[string][]float64{}}
+	for _, log := range b.logNames {
 		if log == "embedded" {
-			if err := b.within(func(dir string) error {
-				return b.phase(ctx, phase{Name: "sync", Log: log, Dir: dir, Events: pageSize * 10})
+			if err := b.inNewDir(func(dir string) error {
+				return l.phase(ctx, phase{Name: "sync", Log: log, Dir: dir, Events: pageSize * 10})
 			}); err != nil {
 				return err
 			}
 		}
 		for _, n := range b.sizes {
-			if !b.fits(log, n) {
+			if !l.fits(log, n) {
 				continue
 			}
-			for range b.times(n) {
-				if err := b.within(func(dir string) error { return b.log(ctx, log, dir, n) }); err != nil {
+			for range l.times(log, n) {
+				if err := b.inNewDir(func(dir string) error { return l.log(ctx, log, dir, n) }); err != nil {
 					return err
 				}
 			}
 		}
 	}
+	l.conclude()
 	return nil
 }
 
-// times returns how often to measure with so many events.
-func (b *bench) times(n int) int {
-	switch {
-	case b.repeat > 0:
-		return b.repeat
-	case n < 500_000:
-		return 3
+// times returns how often to measure a log with so many events. A cluster is there to see
+// the order of magnitude, and takes long.
+func (b *logs) times(log string, n int) int {
+	if n < 500_000 && log != "cluster" {
+		return b.logRepeat
 	}
 	return 1
 }
@@ -87,7 +68,7 @@ func (b *bench) times(n int) int {
 const clusterEvents = 100_000
 
 // fits reports whether a log with so many events is to be measured here.
-func (b *bench) fits(log string, n int) bool {
+func (b *logs) fits(log string, n int) bool {
 	switch log {
 	case "memory":
 		text, _ := os.ReadFile("/proc/meminfo")
@@ -101,8 +82,8 @@ func (b *bench) fits(log string, n int) bool {
 	return true
 }
 
-// within calls do with a new directory that is removed afterwards.
-func (b *bench) within(do func(dir string) error) error {
+// inNewDir calls do with a new directory that is removed afterwards.
+func (b *bench) inNewDir(do func(dir string) error) error {
 	dir, err := os.MkdirTemp(b.dir, "vstream-bench-")
 	if err != nil {
 		return err
@@ -111,7 +92,7 @@ func (b *bench) within(do func(dir string) error) error {
 }
 
 // log measures a log with n events once, in a directory that is empty.
-func (b *bench) log(ctx context.Context, log, dir string, n int) error {
+func (b *logs) log(ctx context.Context, log, dir string, n int) error {
 	p := phase{Log: log, Dir: dir, Events: n}
 	switch log {
 	case "memory":
@@ -125,6 +106,11 @@ func (b *bench) log(ctx context.Context, log, dir string, n int) error {
 		p.Log, p.Dir = clusterSynced, filepath.Join(dir, "synced")
 		return b.phase(ctx, p)
 	}
+	var f figures
+	if err := b.bench.measured(ctx, "file", "", fileOrder{dir, n, p.page()}, &f); err != nil {
+		return err
+	}
+	b.note(p, f)
 	for _, p.Name = range []string{"append", "reopen", "read", "readers", "offset", "time", "get"} {
 		if p.Name == "append" {
 			acked, err := b.appendAndKill(ctx, p)
@@ -142,7 +128,7 @@ func (b *bench) log(ctx context.Context, log, dir string, n int) error {
 }
 
 // phase runs a phase to its end.
-func (b *bench) phase(ctx context.Context, p phase) error {
+func (b *logs) phase(ctx context.Context, p phase) error {
 	done := false
 	err := b.child(ctx, p, func(m message, _ func()) { done = done || m.Done })
 	if err == nil && !done {
@@ -153,7 +139,7 @@ func (b *bench) phase(ctx context.Context, p phase) error {
 
 // appendAndKill fills a log and kills its process with SIGKILL while it goes on appending.
 // It returns the last offset that Append had returned for.
-func (b *bench) appendAndKill(ctx context.Context, p phase) (acked vstream.Offset, err error) {
+func (b *logs) appendAndKill(ctx context.Context, p phase) (acked vstream.Offset, err error) {
 	done, more, killed := false, 1+rand.IntN(3), false
 	err = b.child(ctx, p, func(m message, kill func()) {
 		acked = max(acked, m.Acked)
@@ -177,59 +163,33 @@ func (b *bench) appendAndKill(ctx context.Context, p phase) (acked vstream.Offse
 
 // child runs a phase in a process of its own. Each message of it is given to heard, with
 // what kills the process.
-func (b *bench) child(ctx context.Context, p phase, heard func(m message, kill func())) error {
-	self, err := os.Executable()
+func (b *logs) child(ctx context.Context, p phase, heard func(m message, kill func())) error {
+	p.Spend, p.Begun = b.logSpend, time.Now()
+	child, err := b.start(ctx, "log", fmt.Sprintf("log-%s-%d-%s", strings.ReplaceAll(p.Log, ", ", "-"), p.Events, p.Name), p)
 	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, phaseTimeout)
-	defer cancel()
-	p.Spend = b.spend
-	if b.cpuProfiles != "" {
-		p.CPUProfile = filepath.Join(b.cpuProfiles, fmt.Sprintf("%s-%d-%s.cpu.prof", p.Log, p.Events, p.Name))
-	}
-	if b.heapProfiles != "" {
-		p.HeapProfile = filepath.Join(b.heapProfiles, fmt.Sprintf("%s-%d-%s.heap.prof", p.Log, p.Events, p.Name))
-	}
-	p.Begun = time.Now()
-	text, err := json.Marshal(p)
-	if err != nil {
-		return err
-	}
-	cmd := exec.CommandContext(ctx, self) //nolint:gosec // it is this program
-	cmd.Env = append(os.Environ(), childVariable+"="+string(text))
-	cmd.Stderr = b.progress
-	if _, err := cmd.StdinPipe(); err != nil { // its end tells the child of ours
-		return err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if err := cmd.Start(); err != nil {
 		return err
 	}
 	killed := false
-	kill := func() { killed = cmd.Process.Kill() == nil }
-	var failure error
-	for lines := bufio.NewScanner(out); lines.Scan(); {
+	kill := func() { killed = child.cmd.Process.Kill() == nil }
+	for {
 		var m message
-		if json.Unmarshal(lines.Bytes(), &m) != nil {
-			continue // the process was killed while it wrote
-		}
-		if m.Error != "" {
-			failure = errors.New(m.Error)
+		if err = child.hear(&m); err != nil {
+			break
 		}
 		b.note(p, m.Figures)
 		heard(m, kill)
 	}
-	err = cmd.Wait()
+	ended := child.close()
 	switch {
-	case failure != nil:
-		return failure
-	case ctx.Err() != nil:
-		return fmt.Errorf("%s, %s: %w", p.Log, p.Name, ctx.Err())
-	case err != nil && !killed:
+	case killed:
+		return nil // also where that cut off what it was saying
+	case errors.Is(err, io.EOF):
+		err = ended
+	}
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
 		return fmt.Errorf("%s, %s: %w", p.Log, p.Name, err)
 	}
 	fmt.Fprintf(b.progress, "%s, %d events: %s took %v\n", p.Log, p.Events, p.Name, time.Since(p.Begun).Round(time.Millisecond))
@@ -237,7 +197,7 @@ func (b *bench) child(ctx context.Context, p phase, heard func(m message, kill f
 }
 
 // note adds figures to what was measured.
-func (b *bench) note(p phase, f figures) {
+func (b *logs) note(p phase, f figures) {
 	at, prefix := subject{p.Log, p.Events}, ""
 	if p.Log == clusterSynced {
 		at.log, prefix = "cluster", "synced."
@@ -254,7 +214,7 @@ func (b *bench) note(p phase, f figures) {
 }
 
 // figure returns the median of what was measured, and whether anything was.
-func (b *bench) figure(log string, events int, key string) (float64, bool) {
+func (b *logs) figure(log string, events int, key string) (float64, bool) {
 	values := b.measured[subject{log, events}][key]
 	if len(values) == 0 {
 		return 0, false
@@ -262,12 +222,15 @@ func (b *bench) figure(log string, events int, key string) (float64, bool) {
 	return median(values), true
 }
 
-func (b *bench) meanSize() float64 {
-	most, size := 0, 0.0
-	for at := range b.measured {
-		if s, ok := b.figure(at.log, at.events, "event.size"); ok && at.events > most {
-			most, size = at.events, s
-		}
+// conclude tells what was measured, beside what was to be reached.
+func (b *logs) conclude() {
+	b.sections = append(b.sections, b.told()...)
+	if len(b.sizes) == 0 {
+		return
 	}
-	return size
+	n := b.sizes[len(b.sizes)-1]
+	if value, ok := b.figure("embedded", n, "append.rate"); ok {
+		file, _ := b.figure("embedded", n, "file.rate")
+		b.reach(goal{what: "append to disk, synced, batches of 1000", value: value, show: exactRate, bound: 30_000, peer: "a file appended and synced likewise", other: file})
+	}
 }

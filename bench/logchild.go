@@ -3,16 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
-	"runtime/pprof"
 	"sync"
 	"time"
 
@@ -21,12 +18,10 @@ import (
 	"vstream/internal/natslog"
 )
 
-// childVariable holds the phase that this process is to run, in a child of the program.
-const childVariable = "VSTREAM_BENCH_PHASE"
-
 const (
 	maxRecord = 512 << 10 // as the program has it by default
 	maxWindow = 2000      // events in memory in front of a stream, likewise
+	maxBytes  = 256 << 20 // of them, likewise
 	pageSize  = 1000      // events per Append at most, as the collector reads them
 	seeks     = 200
 	gets      = 5000 // if there is time
@@ -44,8 +39,6 @@ type phase struct {
 	Acked  vstream.Offset // that the log must have, for Name "reopen"
 	Begun  time.Time      // when the process was started
 	Spend  time.Duration  // on each series of short measurements
-
-	CPUProfile, HeapProfile string // files, or empty
 }
 
 // page is how many events are appended at once.
@@ -57,38 +50,29 @@ func (p *phase) window() int { return min(maxWindow, max(p.Events/10, 1)) }
 // figures are what was measured, by name: seconds, bytes, events per second.
 type figures map[string]float64
 
-// A message is what a child tells its parent, a line of JSON.
+// A message is what a child that runs a phase tells its parent.
 type message struct {
 	Acked   vstream.Offset `json:",omitempty"` // the log has taken all up to this one
 	Figures figures        `json:",omitempty"`
 	Done    bool           `json:",omitempty"`
-	Error   string         `json:",omitempty"`
 }
 
-// child runs a phase in this process, and returns its exit code.
-func child(text string) int {
+// logChild runs a phase in this process.
+func logChild(ctx context.Context, c *child) error {
 	var p phase
-	out := json.NewEncoder(os.Stdout)
-	if err := json.Unmarshal([]byte(text), &p); err != nil {
-		_ = out.Encode(message{Error: err.Error()})
-		return 1
+	if err := c.settings(&p); err != nil {
+		return err
 	}
-	go func() { // the end of the parent is the end of its pipe
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		os.Exit(1)
-	}()
-	if err := p.run(out); err != nil {
-		_ = out.Encode(message{Error: fmt.Sprintf("%s, %s: %v", p.Log, p.Name, err)})
-		return 1
+	defer context.AfterFunc(ctx, func() { os.Exit(1) })() // what it does is of no use to anybody else
+	if err := p.run(ctx, c); err != nil {
+		return fmt.Errorf("%s, %s: %w", p.Log, p.Name, err)
 	}
-	return 0
+	return nil
 }
 
-// run measures, and sends what it has measured.
-func (p *phase) run(out *json.Encoder) error {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	endProfile, err := p.beginProfile()
+// run measures, and says what it has measured.
+func (p *phase) run(ctx context.Context, c *child) error {
+	endProfile, err := c.profile()
 	if err != nil {
 		return err
 	}
@@ -97,26 +81,26 @@ func (p *phase) run(out *json.Encoder) error {
 		if err := errors.Join(p.sync(ctx, f), endProfile()); err != nil {
 			return err
 		}
-		return out.Encode(message{Figures: f, Done: true})
+		return c.say(message{Figures: f, Done: true})
 	}
 	log, stop, err := p.open(ctx, f)
 	if err != nil {
 		return err
 	}
-	err = errors.Join(p.measure(ctx, log, f, out), endProfile(), p.heapProfile())
+	err = errors.Join(p.measure(ctx, log, f, c.say), endProfile())
 	if err == nil {
-		err = out.Encode(message{Figures: f, Done: true})
+		err = c.say(message{Figures: f, Done: true})
 	}
 	if err == nil && p.Name == "append" && p.Log == "embedded" {
-		err = p.appendUntilKilled(ctx, log, out)
+		err = p.appendUntilKilled(ctx, log, c.say)
 	}
 	return errors.Join(err, stop())
 }
 
-func (p *phase) measure(ctx context.Context, log vstream.Log, f figures, out *json.Encoder) error {
+func (p *phase) measure(ctx context.Context, log vstream.Log, f figures, say func(any) error) error {
 	switch p.Name {
 	case "append":
-		return p.append(ctx, log, f, out)
+		return p.append(ctx, log, f, say)
 	case "reopen":
 		return p.reopen(ctx, log, f)
 	case "read":
@@ -135,41 +119,13 @@ func (p *phase) measure(ctx context.Context, log vstream.Log, f figures, out *js
 	return fmt.Errorf("there is no phase %q", p.Name)
 }
 
-// beginProfile begins a CPU profile, if there is to be one. It has to be ended before the
-// process may be killed.
-func (p *phase) beginProfile() (end func() error, err error) {
-	if p.CPUProfile == "" {
-		return func() error { return nil }, nil
-	}
-	file, err := os.Create(p.CPUProfile)
-	if err != nil {
-		return nil, err
-	}
-	end = func() error {
-		pprof.StopCPUProfile()
-		return file.Close()
-	}
-	return end, pprof.StartCPUProfile(file)
-}
-
-func (p *phase) heapProfile() error {
-	if p.HeapProfile == "" {
-		return nil
-	}
-	file, err := os.Create(p.HeapProfile)
-	if err != nil {
-		return err
-	}
-	return errors.Join(pprof.Lookup("heap").WriteTo(file, 0), file.Close())
-}
-
 // open returns the log, ready, and notes how long that took since the process was started.
 func (p *phase) open(ctx context.Context, f figures) (log vstream.Log, stop func() error, err error) {
 	if p.Log == "memory" {
 		return memlog.New(p.Events, 1<<40), func() error { return nil }, nil
 	}
 	config := natslog.Config{
-		MaxBytes: 64 << 30, MaxRecord: maxRecord, WindowRecords: p.window(), WindowBytes: 256 << 20,
+		MaxBytes: 64 << 30, MaxRecord: maxRecord, WindowRecords: p.window(), WindowBytes: maxBytes,
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
 	shutdown := func() {}
@@ -206,7 +162,7 @@ func (p *phase) open(ctx context.Context, f figures) (log vstream.Log, stop func
 }
 
 // append fills the log, page by page.
-func (p *phase) append(ctx context.Context, log vstream.Log, f figures, out *json.Encoder) error {
+func (p *phase) append(ctx context.Context, log vstream.Log, f figures, say func(any) error) error {
 	made := costOfMaking(min(p.Events, 5000))
 	var appending, all clock
 	var size int64
@@ -224,7 +180,7 @@ func (p *phase) append(ctx context.Context, log vstream.Log, f figures, out *jso
 			return err
 		}
 		n += len(page)
-		if err := out.Encode(message{Acked: source.numbers.offset()}); err != nil {
+		if err := say(message{Acked: source.numbers.offset()}); err != nil {
 			return err
 		}
 	}
@@ -256,7 +212,7 @@ func costOfMaking(n int) time.Duration {
 
 // appendUntilKilled goes on appending until the parent kills this process. It fails if that
 // does not happen.
-func (p *phase) appendUntilKilled(ctx context.Context, log vstream.Log, out *json.Encoder) error {
+func (p *phase) appendUntilKilled(ctx context.Context, log vstream.Log, say func(any) error) error {
 	source := newEvents()
 	for range p.Events {
 		source.numbers.next()
@@ -265,7 +221,7 @@ func (p *phase) appendUntilKilled(ctx context.Context, log vstream.Log, out *jso
 		if err := log.Append(ctx, source.take(p.page())); err != nil {
 			return err
 		}
-		if err := out.Encode(message{Acked: source.numbers.offset()}); err != nil {
+		if err := say(message{Acked: source.numbers.offset()}); err != nil {
 			return err
 		}
 	}
@@ -477,7 +433,7 @@ func series(all []target, spend time.Duration, do func(target) error) ([]time.Du
 
 // inMemory does everything in one process, for a log that ends with it.
 func (p *phase) inMemory(ctx context.Context, log vstream.Log, f figures) error {
-	err := p.append(ctx, log, f, json.NewEncoder(io.Discard))
+	err := p.append(ctx, log, f, func(any) error { return nil })
 	for _, do := range []func() error{
 		func() error { return p.read(ctx, log, f, "read", 1) },
 		func() error { return p.read(ctx, log, f, "readers", readers) },
@@ -536,4 +492,51 @@ func (p *phase) syncBatches(ctx context.Context, log vstream.Log, f figures, siz
 	f[name+".rate"] = float64(size*len(took)) / sum.Seconds()
 	f.quantiles(name, took)
 	return nil
+}
+
+// A fileOrder says what to append to a file, and how.
+type fileOrder struct {
+	Dir          string
+	Events, Page int
+}
+
+// fileChild appends events to a file, and has each page on the disk before it writes the
+// next: what no log on this disk can do better. Then it reads them again.
+func fileChild(_ context.Context, c *child) error {
+	var o fileOrder
+	if err := c.settings(&o); err != nil {
+		return err
+	}
+	file, err := os.CreateTemp(o.Dir, "file")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(file.Name())
+	defer file.Close()
+	source := newEvents()
+	var took clock
+	var page []byte
+	for n := 0; n < o.Events; n += o.Page {
+		page = page[:0]
+		for _, e := range source.take(min(o.Page, o.Events-n)) {
+			page = append(append(page, e.JSON...), '\n')
+		}
+		took.start()
+		if _, err = file.Write(page); err == nil {
+			err = file.Sync()
+		}
+		took.stop()
+		if err != nil {
+			return err
+		}
+	}
+	began := time.Now()
+	text, err := os.ReadFile(file.Name())
+	if err != nil {
+		return err
+	}
+	if n := bytes.Count(text, []byte{'\n'}); n != o.Events {
+		return fmt.Errorf("the file has %d lines, want %d", n, o.Events)
+	}
+	return c.say(figures{"file.rate": float64(o.Events) / took.wall.Seconds(), "file.cpurate": float64(o.Events) / took.cpu.Seconds(), "file.reopen": time.Since(began).Seconds()})
 }
