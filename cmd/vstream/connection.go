@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -186,11 +188,8 @@ func (c *connection) open(cmd *cobra.Command) (*client.Client, error) {
 	}
 	c.stderr = cmd.ErrOrStderr()
 	options := []client.Option{client.WithUserAgent("vstream/" + versionText() + " (" + runtime.GOOS + ")")}
-	level := slog.LevelWarn
-	switch {
-	case c.quiet:
-		level = slog.LevelError
-	case c.verbose:
+	level := slog.LevelError
+	if c.verbose {
 		level = slog.LevelDebug
 	}
 	options = append(options, client.WithLogger(slog.New(slog.NewTextHandler(c.stderr, &slog.HandlerOptions{Level: level}))))
@@ -209,6 +208,12 @@ func (c *connection) open(cmd *cobra.Command) (*client.Client, error) {
 	server, err := client.New(target.Server, options...)
 	if err != nil {
 		return nil, usageError{err}
+	}
+	if target.InsecureSkipVerify {
+		c.talk("the certificate of the server is not verified: whoever is in between can read and change what comes")
+	}
+	if u, err := url.Parse(server.Server()); err == nil && target.TokenFile != "" && u.Scheme == "http" && u.Hostname() != "localhost" && !net.ParseIP(u.Hostname()).IsLoopback() {
+		c.talk("the token travels in the clear; use https")
 	}
 	return server, nil
 }

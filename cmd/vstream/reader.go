@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -84,8 +85,10 @@ func (r *reader) prepare(cmd *cobra.Command) (options []client.ReadOption, err e
 // run reads and writes to out. Each is called after each event that was written, and may be
 // nil.
 func (r *reader) run(cmd *cobra.Command, out io.Writer, options []client.ReadOption, each func()) (w *output.Writer, err error) {
-	ctx, cancel := r.bounded(cmd)
-	defer cancel()
+	bounded, release := r.bounded(cmd)
+	defer release()
+	ctx, cancel := context.WithCancelCause(bounded)
+	defer cancel(nil)
 	clock, err := r.clock(out)
 	if err != nil {
 		return nil, err
@@ -105,12 +108,16 @@ func (r *reader) run(cmd *cobra.Command, out io.Writer, options []client.ReadOpt
 	read := r.server.List
 	if r.follow {
 		read = r.server.Watch
+		var looking sync.WaitGroup
+		looking.Go(func() { untilUnread(ctx, out, func() { cancel(brokenPipe) }) })
+		defer looking.Wait()
+		defer cancel(nil)
 	}
 	err = r.loop(ctx, w, clock, read(ctx, options...), each)
 	if closed := w.Close(); err == nil {
 		err = closed
 	}
-	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, errTimeout) {
+	if err == nil || ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
 		err = ended(cmd, ctx, err)
 	}
 	if err == nil && r.exitStatus && r.written == 0 {

@@ -36,16 +36,21 @@ func plainASCII(s string) bool {
 	return s == "" || !space
 }
 
-// cleanAll cleans the texts in decoded JSON, but leaves the ends of lines and tabs.
+// cleanText replaces what does something to a terminal, but for ends of lines and tabs.
+func cleanText(s string) string {
+	return strings.Map(func(r rune) rune {
+		if harms(r) && r != '\n' && r != '\t' {
+			return ' '
+		}
+		return r
+	}, s)
+}
+
+// cleanAll cleans the texts in decoded JSON.
 func cleanAll(v any) any {
 	switch v := v.(type) {
 	case string:
-		return strings.Map(func(r rune) rune {
-			if harms(r) && r != '\n' && r != '\t' {
-				return ' '
-			}
-			return r
-		}, v)
+		return cleanText(v)
 	case []any:
 		for i := range v {
 			v[i] = cleanAll(v[i])

@@ -3,6 +3,9 @@ package output
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"strconv"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -65,21 +68,22 @@ func (f *indented) End(to []byte) ([]byte, error) {
 }
 
 // documents writes YAML, each record a document.
-type documents struct{ begun bool }
+type documents struct {
+	Options
+	begun bool
+}
 
 func (d *documents) Append(to []byte, r Record) ([]byte, error) {
-	var node yaml.Node // JSON is YAML; as a node its members stay in their order
-	if err := yaml.Unmarshal(r.JSON, &node); err != nil {
+	decoder := json.NewDecoder(bytes.NewReader(r.JSON))
+	decoder.UseNumber()
+	node, err := d.node(decoder)
+	if err != nil {
 		return to, err
 	}
-	block(&node)
 	var b bytes.Buffer
 	encoder := yaml.NewEncoder(&b)
 	encoder.SetIndent(2)
-	if err := encoder.Encode(&node); err != nil {
-		return to, err
-	}
-	if err := encoder.Close(); err != nil {
+	if err := errors.Join(encoder.Encode(node), encoder.Close()); err != nil {
 		return to, err
 	}
 	if d.begun {
@@ -91,11 +95,47 @@ func (d *documents) Append(to []byte, r Record) ([]byte, error) {
 
 func (*documents) End(to []byte) ([]byte, error) { return to, nil }
 
-// block lets a document be written as people write YAML, not as the JSON that it was. Texts
-// stay texts where they look like something else.
-func block(n *yaml.Node) {
-	n.Style = 0
-	for _, c := range n.Content {
-		block(c)
+// node reads a value of JSON as one of YAML, whose members stay in their order. JSON as it is
+// would not do, though it is said to be YAML: that has no control characters, nor pairs of
+// surrogates.
+func (d *documents) node(decoder *json.Decoder) (*yaml.Node, error) {
+	token, err := decoder.Token()
+	if err != nil {
+		return nil, err
 	}
+	switch v := token.(type) {
+	case json.Delim:
+		n := &yaml.Node{Kind: yaml.SequenceNode}
+		if v == '{' {
+			n.Kind = yaml.MappingNode
+		}
+		for decoder.More() { // in an object, names and values in turn
+			child, err := d.node(decoder)
+			if err != nil {
+				return nil, err
+			}
+			n.Content = append(n.Content, child)
+		}
+		if len(n.Content) == 0 {
+			n.Style = yaml.FlowStyle
+		}
+		_, err := decoder.Token()
+		return n, err
+	case string:
+		if d.Terminal {
+			v = cleanText(v)
+		}
+		n := new(yaml.Node)
+		n.SetString(v)
+		return n, nil
+	case json.Number:
+		kind := "!!int"
+		if strings.ContainsAny(v.String(), ".eE") {
+			kind = "!!float"
+		}
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: kind, Value: v.String()}, nil
+	case bool:
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: strconv.FormatBool(v)}, nil
+	}
+	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Value: "null"}, nil
 }

@@ -70,7 +70,7 @@ var forms = []struct {
 	{"wide", "a table with more columns, in which nothing is cut", false, func(_ string, o Options) (Form, error) { return newTable(o, InWide), nil }},
 	{"json", "indented JSON: an array, or one after the other while following", false, func(_ string, o Options) (Form, error) { return &indented{Options: o}, nil }},
 	{"ndjson", "the JSON of the API, one a line", false, func(_ string, o Options) (Form, error) { return plain{o}, nil }},
-	{"yaml", "YAML documents", false, func(string, Options) (Form, error) { return new(documents), nil }},
+	{"yaml", "YAML documents", false, func(_ string, o Options) (Form, error) { return &documents{Options: o}, nil }},
 	{"csv", "comma-separated values, with a header", false, func(_ string, o Options) (Form, error) { return &values{Options: o}, nil }},
 	{"jsonpath", "what a JSONPath template makes of each, as in jsonpath={.data.Vm.Name}", true, newJSONPath},
 	{"go-template", "what a Go template makes of each, as in 'go-template={{.id}} {{.severity}}'", true, newTemplate},
