@@ -68,7 +68,7 @@ func auditCommand() *cobra.Command {
 			}
 			ctx, cancel := held.bounded(cmd)
 			defer cancel()
-			return ended(cmd, ctx, auditAll(ctx, cmd.OutOrStdout(), server, readings, since))
+			return ended(ctx, cmd, auditAll(ctx, cmd.OutOrStdout(), server, readings, since))
 		},
 	}
 	cmd.Flags().StringVar(&file, "config", "", "YAML file with the configuration")

@@ -25,7 +25,7 @@ import (
 // Variables of the environment for the commands that read from a server.
 const (
 	serverVariable   = "VSTREAM_SERVER"
-	tokenVariable    = "VSTREAM_TOKEN_FILE"
+	tokenVariable    = "VSTREAM_TOKEN_FILE" //nolint:gosec // the name of a variable
 	contextsVariable = "VSTREAM_CLI_CONFIG"
 )
 
@@ -227,7 +227,7 @@ func (c *connection) bounded(cmd *cobra.Command) (context.Context, context.Cance
 }
 
 // ended returns what a command ends with whose context is done, or else err.
-func ended(cmd *cobra.Command, ctx context.Context, err error) error {
+func ended(ctx context.Context, cmd *cobra.Command, err error) error {
 	switch {
 	case cmd.Context().Err() != nil:
 		return errStopped

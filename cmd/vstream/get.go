@@ -97,7 +97,7 @@ func (r *reader) one(cmd *cobra.Command, id string) error {
 	}
 	e, err := server.Get(ctx, o.Offset)
 	if err != nil {
-		return ended(cmd, ctx, err)
+		return ended(ctx, cmd, err)
 	}
 	w := output.NewWriter(out, form)
 	if err := w.Write(output.EventRecord(e, clock, func(e client.Event) string { return r.vcenters.of(ctx, e.Source) })); err != nil {

@@ -118,7 +118,7 @@ func (r *reader) run(cmd *cobra.Command, out io.Writer, options []client.ReadOpt
 		err = closed
 	}
 	if err == nil || ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
-		err = ended(cmd, ctx, err)
+		err = ended(ctx, cmd, err)
 	}
 	if err == nil && r.exitStatus && r.written == 0 {
 		err = errNothing

@@ -80,7 +80,7 @@ func (c *counting) byField(cmd *cobra.Command, server *client.Client, options []
 	defer cancel()
 	counts, err := server.Facets(ctx, append(options, client.Top(c.top))...)
 	if err != nil {
-		return ended(cmd, ctx, err)
+		return ended(ctx, cmd, err)
 	}
 	var records []output.Record
 	facet := counts.Facets[c.by]
@@ -111,7 +111,7 @@ func (c *counting) overTime(cmd *cobra.Command, server *client.Client, options [
 	defer cancel()
 	counts, err := server.Histogram(ctx, append(options, client.Buckets(c.buckets))...)
 	if err != nil {
-		return ended(cmd, ctx, err)
+		return ended(ctx, cmd, err)
 	}
 	var records []output.Record
 	for _, b := range counts.Buckets {

@@ -66,7 +66,7 @@ func typesCommand() *cobra.Command {
 			defer cancel()
 			types, err := server.Types(ctx)
 			if err != nil {
-				return ended(cmd, ctx, err)
+				return ended(ctx, cmd, err)
 			}
 			var records []output.Record
 			for _, t := range types {

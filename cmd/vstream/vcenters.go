@@ -36,7 +36,7 @@ func vcentersCommand() *cobra.Command {
 			defer cancel()
 			all, err := server.VCenters(ctx)
 			if err != nil {
-				return ended(cmd, ctx, err)
+				return ended(ctx, cmd, err)
 			}
 			var records []output.Record
 			for _, v := range all {
@@ -95,7 +95,7 @@ func (l *lister) status(cmd *cobra.Command) error {
 	defer cancel()
 	all, err := server.VCenters(ctx)
 	if err != nil {
-		return ended(cmd, ctx, err)
+		return ended(ctx, cmd, err)
 	}
 	_, name, err := l.resolve()
 	if err != nil {
