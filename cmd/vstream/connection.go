@@ -43,7 +43,9 @@ type connection struct {
 
 const connectionHelp = `Which server: --server, else --context, else VSTREAM_SERVER, else the context that
 "vstream config use" has chosen, else ` + defaultServer + `.
-What is known of a context, as its token, is sent to its own server only.`
+What is known of a context, as its token, is sent to its own server only.
+
+See also: vstream help forms, vstream help exit-codes, vstream help environment`
 
 func (c *connection) addFlags(cmd *cobra.Command) {
 	c.addContextFlags(cmd.Flags())

@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -63,19 +61,14 @@ func (r *reader) one(cmd *cobra.Command, id string) error {
 	if err := o.Set(id); err != nil {
 		return usagef("%q is not the id of an event, a number", id)
 	}
-	server := r.server
-	names := r.values["vcenter"]
-	delete(r.values, "vcenter")
 	switch {
+	case len(r.values["vcenter"]) > 0:
+		return usagef("--vcenter: an id is one of a single vCenter; name that")
 	case len(r.values) > 0:
 		return usagef("filters are for several events; leave them out, or the id")
-	case len(names) > 1 || slices.ContainsFunc(names, func(s string) bool { return strings.ContainsAny(s, "*!,") }):
-		return usagef("--vcenter: an id is one of a single vCenter; name that")
-	case len(names) == 1:
-		server = server.VCenter(names[0])
 	}
 	if r.printURL {
-		text, err := server.URL()
+		text, err := r.server.URL()
 		if err != nil {
 			return usageError{err}
 		}
@@ -95,7 +88,7 @@ func (r *reader) one(cmd *cobra.Command, id string) error {
 	if err != nil {
 		return err
 	}
-	e, err := server.Get(ctx, o.Offset)
+	e, err := r.server.Get(ctx, o.Offset)
 	if err != nil {
 		return ended(ctx, cmd, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -73,13 +74,16 @@ func (r *reader) options(cmd *cobra.Command) ([]client.ReadOption, error) {
 
 // prepare reads the flags, so that what is wrong with them is said before anything is done.
 func (r *reader) prepare(cmd *cobra.Command) (options []client.ReadOption, err error) {
-	if options, err = r.options(cmd); err != nil {
+	if r.server, err = r.open(cmd); err != nil {
 		return nil, err
 	}
-	r.server, err = r.open(cmd)
+	if names := r.values["vcenter"]; len(names) == 1 && !strings.ContainsAny(names[0], "*!,") {
+		r.server = r.server.VCenter(names[0]) // which offsets are of
+		delete(r.values, "vcenter")
+	}
 	r.vcenters = vcenterNames{server: r.server}
 	r.first = map[string]vstream.Offset{}
-	return options, err
+	return r.options(cmd)
 }
 
 // run reads and writes to out. Each is called after each event that was written, and may be

@@ -41,7 +41,7 @@ func tailCommand() *cobra.Command {
 			return err
 		},
 	}
-	r.addFlags(cmd, "line", tailLast)
 	cmd.Flags().BoolVar(&noFollow, "no-follow", false, "end when all there is has been printed")
+	r.addFlags(cmd, "line", tailLast)
 	return cmd
 }
