@@ -9,8 +9,8 @@ const tailLast = 10
 
 func tailCommand() *cobra.Command {
 	var (
-		r        reader
-		noFollow bool
+		r                reader
+		follow, noFollow bool
 	)
 	cmd := &cobra.Command{
 		Use:     "tail",
@@ -29,7 +29,7 @@ func tailCommand() *cobra.Command {
 			"  vstream tail --jq '[.id, .data.FullFormattedMessage] | @tsv'",
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			r.follow = !noFollow
+			r.follow = follow && !noFollow
 			options, err := r.prepare(cmd)
 			if err != nil {
 				return err
@@ -41,6 +41,7 @@ func tailCommand() *cobra.Command {
 			return err
 		},
 	}
+	cmd.Flags().BoolVarP(&follow, "follow", "f", true, "go on with what happens, as it does anyway")
 	cmd.Flags().BoolVar(&noFollow, "no-follow", false, "end when all there is has been printed")
 	r.addFlags(cmd, "line", tailLast)
 	return cmd
