@@ -15,10 +15,17 @@ import (
 //
 // It is not ok for an element that is not written plainly: members that are unknown, out of
 // order or told twice, comments, values that do not parse, text that XML forbids, an event
-// beyond MaxBytes. Such an element is to be decoded and encoded, which knows what to do.
+// beyond MaxBytes. Such an element is to be decoded and encoded, which knows what to do. What
+// it meets by a mistake of its own, which makes it panic, is such an element too.
 func (e *Encoder) Transcode(document []byte, ev *vstream.Event, slab *Slab) (length int, ok bool) {
 	t := transcripts.Get().(*transcript)
-	defer t.free()
+	defer func() {
+		if recover() != nil {
+			length, ok = 0, false
+			return // t may be in any state
+		}
+		t.free()
+	}()
 	t.begin(document)
 	r := t.class()
 	if r == nil || !t.structure(r.recipe) || !t.skip("</"+Element+">") {

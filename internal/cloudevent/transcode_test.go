@@ -189,7 +189,7 @@ func TestTimesInUTCAreReadAsTheStandardLibraryDoes(t *testing.T) {
 		"2022-12-28T23:59:59.999999999Z", "0000-01-01T00:00:00Z", "9999-01-01T00:00:00.10Z", "2022-01-14T13:26:22.Z", "2022-01-14T13:26:22.1234567890Z",
 		"2022-02-29T13:26:22Z", "2022-13-01T13:26:22Z", "2022-01-14T24:26:22Z", "2022-01-14T13:60:22Z", "2022-01-14T13:26:60Z", "2022-01-00T00:00:00Z",
 		"2022-01-14t13:26:22Z", "2022-01-14T13:26:22z", "2022-01-14T13:26:22,5Z", "2022-01-14T1:26:22Z", "+022-01-14T13:26:22Z", "2022-01-14T13:26:22.-1Z",
-		"2022-01-14T13:26:22+00:00", "", "Z", "2022-01-14",
+		"2022-01-14T13:26:22+00:00", "", "Z", "2022-01-14", "00000000000000000000Z", "00000000000000000000000000000Z", "2022-01-14T13:26:220000Z",
 	} {
 		at, digits, ok := parseUTC([]byte(text))
 		if !ok {
@@ -204,5 +204,44 @@ func TestTimesInUTCAreReadAsTheStandardLibraryDoes(t *testing.T) {
 	}
 	if _, _, ok := parseUTC([]byte("2022-01-14T13:26:22.0854137Z")); !ok {
 		t.Error("a plain time is not taken")
+	}
+}
+
+// A time that JSON cannot hold costs the event its transcription, and not those that follow.
+func TestATimeThatCannotBeWrittenLeavesTranscriptsInOrder(t *testing.T) {
+	page, err := os.ReadFile("testdata/events.xml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const time = "2022-01-14T13:26:22+24:00" // there is no such zone, but time.Time reads it
+	for range 100 {
+		for _, element := range [][]byte{
+			[]byte(`<returnval xsi:type="Event"><key>1</key><chainId>1</chainId><createdTime>` + time + `</createdTime><userName>u</userName></returnval>`),
+			[]byte(`<returnval xsi:type="EventEx"><key>1</key><chainId>1</chainId><createdTime>2022-01-14T13:26:22Z</createdTime><userName>u</userName>` +
+				`<eventTypeId>a.b</eventTypeId><arguments><key>k</key><value xsi:type="xsd:dateTime">` + time + `</value></arguments></returnval>`),
+		} {
+			if transcribed(t, &wire, element) {
+				t.Errorf("transcribed: %s", element)
+			}
+		}
+		if !transcribed(t, &wire, elements(page)[0]) {
+			t.Fatal("what follows is not transcribed")
+		}
+	}
+}
+
+func TestAMistakeInARecipeCostsNoEvent(t *testing.T) {
+	classes.get([]byte("MistakenEvent"), func(string) *classRecipe {
+		wrong := step{open: "<key", end: "</key>", kind: ofStruct, recipe: func() *recipe { panic("wrong") }}
+		return &classRecipe{"MistakenEvent", "event", &recipe{steps: []step{wrong}, starts: []int{0, 0}}}
+	})
+	element := []byte(`<returnval xsi:type="MistakenEvent"><key>1</key></returnval>`)
+	if _, ok := wire.Transcode(element, new(vstream.Event), NewSlab(0)); ok {
+		t.Error("an event came of a recipe that panics")
+	}
+	for range 100 { // whatever is used again
+		if !transcribed(t, &wire, []byte(`<returnval xsi:type="VmPoweredOnEvent"><key>1</key><chainId>1</chainId><createdTime>2022-01-14T13:26:22Z</createdTime></returnval>`)) {
+			t.Fatal("a plain event is not transcribed any more")
+		}
 	}
 }

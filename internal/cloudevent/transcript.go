@@ -389,10 +389,11 @@ func (t *transcript) time(n note) bool {
 		if at.UnmarshalText(text) != nil {
 			return false
 		}
-		var err error
-		if t.buf, err = at.AppendText(t.buf); err != nil {
+		b, err := at.AppendText(t.buf)
+		if err != nil { // and b is nil
 			return false
 		}
+		t.buf = b
 	}
 	t.buf = append(t.buf, '"')
 	if n != noNote {
@@ -432,7 +433,7 @@ func parseUTC(text []byte) (at time.Time, digits int, ok bool) {
 		for i := end; i < longest-1; i++ {
 			nanos *= 10
 		}
-		for digits = end; text[digits-1] == '0'; digits-- {
+		for digits = end; ok && text[digits-1] == '0'; digits-- { // up to the point at most
 		}
 		if text[digits-1] == '.' {
 			digits--

@@ -272,7 +272,8 @@ func TestFiltersThatMeanTheSameAreWrittenTheSame(t *testing.T) {
 	}
 	written := map[string]string{}
 	for _, query := range []string{"vm=a", "vm=!a", "vm=a*", "host=a", "vm=a,b", "q=a", "chain=1", "chain=!1", "filter=true",
-		"filter=vm == 'A'", "filter=vm == 'a'", "q=a%26vm=b", "q=a&vm=b", "vm=%C4%B0", "vm=i"} {
+		"filter=vm == 'A'", "filter=vm == 'a'", "q=a%26vm=b", "q=a&vm=b", "vm=%C4%B0", "vm=i",
+		"type=!a", "type=!!a", "type=vmware.vsphere.!a.v0", "type=!vmware.vsphere.!a.v0"} {
 		s := parse(t, query).String()
 		if other, found := written[s]; found {
 			t.Errorf("%s and %s are both written %s", query, other, s)

@@ -104,7 +104,8 @@ func unknown(field Field, value string, known []string) *Error {
 func short(value string) string {
 	for _, prefix := range []string{"vmware.vsphere.", "com.vmware.vsphere."} {
 		if name, found := strings.CutPrefix(value, prefix); found && len(name) > len(".v0") {
-			if name, found = strings.CutSuffix(name, ".v0"); found {
+			name, found = strings.CutSuffix(name, ".v0")
+			if found && !strings.HasPrefix(name, "!") { // which alone would be a negation
 				return name
 			}
 		}

@@ -178,6 +178,7 @@ func (w *watch) run(ctx context.Context) error {
 		defer alarm.Stop()
 		alarmed = alarm.C
 	}
+	barren := 0 // events in a row that nobody wants
 	for started, caughtUp := false, false; ; {
 		s, events, err := w.feed.next(ctx)
 		if err != nil {
@@ -200,8 +201,16 @@ func (w *watch) run(ctx context.Context) error {
 			w.bookmark(reasonIdle)
 			w.out.flush()
 		}
+		before := w.sent
 		if err := w.send(ctx, s, events); err != nil {
 			return err
+		}
+		switch barren += len(events); {
+		case w.sent > before:
+			barren = 0
+		case barren >= leapAfter: // until one is wanted, the client's time must not run
+			w.out.flush()
+			barren = 0
 		}
 		if len(events) == 0 {
 			w.out.flush()

@@ -355,3 +355,65 @@ func TestAClientThatStopsTakingIsCutOffInTime(t *testing.T) {
 		stop()
 	})
 }
+
+// slowLog takes a second to read a batch.
+type slowLog struct{ vstream.Log }
+
+type slowReader struct{ vstream.Reader }
+
+func (l slowLog) Open(ctx context.Context, p vstream.Position) (vstream.Reader, error) {
+	r, err := l.Log.Open(ctx, p)
+	return slowReader{r}, err
+}
+
+func (r slowReader) Next(ctx context.Context) ([]vstream.Event, error) {
+	events, err := r.Reader.Next(ctx)
+	if len(events) > 0 {
+		time.Sleep(time.Second)
+	}
+	return events, err
+}
+
+// The time that a client has to take what is sent does not run while what nobody wants is
+// passed over, and what was wanted is not kept that long.
+func TestALongSearchCutsNobodyOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const wanted, unwanted = 400, 256 * int(2*writeTimeout/time.Second) // more than is sent at once, and longer than that may take
+		log := memlog.New(1<<20, 1<<30)
+		var events []vstream.Event
+		for i := range wanted + unwanted + 1 {
+			kind := "other"
+			if i < wanted || i == wanted+unwanted {
+				kind = "wanted"
+			}
+			events = append(events, event("s", vstream.Offset(i+1), kind))
+		}
+		if err := log.Append(t.Context(), events); err != nil {
+			t.Fatal(err)
+		}
+		listener := newPipes()
+		stop := run(t, &Server{Listener: listener, VCenters: only(slowLog{log}), WatchMaxAge: time.Hour})
+		c, err := listener.dial(t.Context(), "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		fmt.Fprintf(c, "GET /api/v1/events?watch=true&offset=1&limit=%d&type=wanted HTTP/1.1\r\nHost: server\r\n\r\n", wanted+1)
+		res, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewReader(res.Body)
+		for range wanted {
+			readLine(t, lines)
+		}
+		if passed := time.Since(began); passed > writeTimeout {
+			t.Errorf("what is wanted came after %v", passed)
+		}
+		if text, err := io.ReadAll(lines); err != nil || string(text) != string(events[len(events)-1].JSON)+"\n" {
+			t.Errorf("then came %q, %v", text, err)
+		}
+		c.Close()
+		stop()
+	})
+}

@@ -199,6 +199,8 @@ func (r *reader) move(ctx context.Context) error {
 	if r.generation == generation {
 		return nil
 	}
+	// What a run has at hand is of the stream that was.
+	r.endRun()
 	if r.end != noEnd { // which is nowhere in another stream
 		return l.unavailable(errMoved)
 	}

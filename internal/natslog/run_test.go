@@ -240,3 +240,31 @@ func TestAReaderWithARunObeysItsContext(t *testing.T) {
 	}
 	want(t, "afterwards", append(got, rest(t, r)...), order)
 }
+
+// A reader that is in the same place of another stream, as after the loss of its end, does not
+// get what was at hand of the stream before.
+func TestARunEndsWithItsStream(t *testing.T) {
+	t.Parallel()
+	config := testConfig(t)
+	config.WindowRecords = 10
+	e, _ := start(t, config, "vc")
+	log := e.Log("vc")
+	order := longAgo(t, log, 10_000)
+	r := mustOpen(t, log, vstream.Oldest{})
+	got := untilItRuns(t, r)
+	run := r.(*reader).run
+	run.idle.Stop() // the reader comes back in time, however slow this machine is
+	becomes(t, "more is at hand", func() bool { return len(run.answers) >= readBatch })
+	js, _ := outside(t, log)
+	if err := js.DeleteStream(t.Context(), "vstream-vc"); err != nil {
+		t.Fatal(err)
+	}
+	becomes(t, "the log is found empty", func() bool { _, ok := log.Range(); return !ok })
+	kept, instead := order[:len(got)], upTo(30_001, 36_000)
+	mustAppend(t, log, logtest.Events(kept...))
+	mustAppend(t, log, logtest.Events(instead...))
+	want(t, "all", append(got, rest(t, r)...), slices.Concat(kept, instead))
+	if n := log.runs.Load(); n != 0 {
+		t.Errorf("%d runs are left", n)
+	}
+}
