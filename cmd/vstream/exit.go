@@ -129,6 +129,8 @@ func say(w io.Writer, err error) {
 		text = fmt.Sprintf("%s; for the next one: vstream get --offset %d --max-events 1", absent.Detail, absent.Requested)
 	case errors.As(err, &ahead):
 		text += " (--cursor, --cursor-file)"
+	case is[*client.UnreachableError](err):
+		text += " (--server, --context)"
 	case errors.As(err, &trust):
 		text += " (--ca-file, --cert-file; --server and --context say which server)"
 	}

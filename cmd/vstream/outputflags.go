@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"io"
 	"os"
 	"strings"
@@ -83,7 +82,8 @@ func (o *outputChoice) write(cmd *cobra.Command, columns []output.Column, record
 	w := output.NewWriter(cmd.OutOrStdout(), form)
 	for _, r := range records {
 		if err := w.Write(r); err != nil {
-			return errors.Join(w.Flush(), o.blame(err))
+			_ = w.Flush() // what came before; where that fails, err says it
+			return o.blame(err)
 		}
 	}
 	return w.Close()

@@ -545,7 +545,7 @@ func TestAuditComparesTheServerWithTheVCenter(t *testing.T) {
 
 	serve.stop()
 	audit = start(t, env, "audit", "--server", base)
-	audit.says(`read what the server holds: the server \S+ cannot be reached: dial tcp \S+: connect: connection refused; look whether it runs, and whether the address is right\n`)
+	audit.says(`read what the server holds: the server \S+ cannot be reached: dial tcp \S+: connect: connection refused; look whether it runs, and whether the address is right \(--server, --context\)\n`)
 	<-audit.done
 	if code := audit.ProcessState.ExitCode(); code != exitUnreachable {
 		t.Errorf("audit without a server ended with %d", code)

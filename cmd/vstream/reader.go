@@ -146,7 +146,7 @@ func (r *reader) loop(ctx context.Context, w *output.Writer, clock output.Clock,
 			err = w.Flush() // whoever waits for it
 		}
 		if err != nil {
-			return errors.Join(r.blame(err), w.Flush())
+			return r.blame(err)
 		}
 		if each != nil {
 			each()
