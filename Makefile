@@ -23,6 +23,18 @@ help: ## this list
 build: ## ./vstream, for this machine
 	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o vstream ./cmd/vstream
 
+PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+
+.PHONY: buildall
+buildall: ## dist/: binaries for Linux, macOS and Windows, amd64 and arm64
+	@mkdir -p dist
+	for platform in $(PLATFORMS); do
+		os=$${platform%/*} arch=$${platform#*/} end=
+		if [[ $$os == windows ]]; then end=.exe; fi
+		echo "dist/vstream-$$os-$$arch$$end"
+		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go build -trimpath -ldflags '-X main.version=$(VERSION)' -o "dist/vstream-$$os-$$arch$$end" ./cmd/vstream
+	done
+
 .PHONY: test
 test: ## all tests, as fast as they go
 	go test ./...

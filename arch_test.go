@@ -39,7 +39,12 @@ var permitted = map[string][]string{
 	"internal/vcentertest": {"github.com/vmware/govmomi"},
 	"internal/simulator":   {"github.com/vmware/govmomi"},
 	"client":               {"vstream", "github.com/cenkalti/backoff"},
-	"deploy/kubernetes":    {},
+	"internal/contexts":    {"vstream/internal/spelling", "go.yaml.in/yaml/v3"},
+	"internal/output": {
+		"vstream/client", "vstream/internal/spelling",
+		"github.com/itchyny/gojq", "go.yaml.in/yaml/v3", "k8s.io/client-go/util/jsonpath",
+	},
+	"deploy/kubernetes": {},
 	"bench": { // all it measures, wired as cmd/vstream wires it; nats-server for a cluster; the peers
 		"vstream", "vstream/internal/access", "vstream/internal/cloudevent", "vstream/internal/collector", "vstream/internal/httpapi", "vstream/internal/index",
 		"vstream/internal/memlog", "vstream/internal/natslog", "vstream/internal/simulator", "vstream/internal/vcenter",
@@ -47,9 +52,9 @@ var permitted = map[string][]string{
 		"github.com/cloudevents/sdk-go/v2/event", "github.com/embano1/memlog",
 	},
 	"cmd/vstream": {
-		"vstream", "vstream/internal/access", "vstream/internal/cloudevent", "vstream/internal/collector", "vstream/internal/duration", "vstream/internal/httpapi", "vstream/internal/index",
-		"vstream/internal/memlog", "vstream/internal/metrics", "vstream/internal/natslog", "vstream/internal/simulator", "vstream/internal/spelling", "vstream/internal/vcenter",
-		"github.com/spf13/cobra", "github.com/dustin/go-humanize", "golang.org/x/sync/errgroup",
+		"vstream", "vstream/client", "vstream/internal/access", "vstream/internal/cloudevent", "vstream/internal/collector", "vstream/internal/contexts", "vstream/internal/duration", "vstream/internal/httpapi", "vstream/internal/index",
+		"vstream/internal/memlog", "vstream/internal/metrics", "vstream/internal/natslog", "vstream/internal/output", "vstream/internal/simulator", "vstream/internal/spelling", "vstream/internal/vcenter",
+		"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/dustin/go-humanize", "golang.org/x/sync/errgroup", "golang.org/x/sys/unix",
 		"go.yaml.in/yaml/v3",
 	},
 }

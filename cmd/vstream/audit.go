@@ -1,24 +1,19 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
 	"os"
 	"strconv"
-	"strings"
-	"syscall"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"vstream"
+	"vstream/client"
 	"vstream/internal/cloudevent"
 	"vstream/internal/collector"
 	"vstream/internal/duration"
@@ -30,13 +25,17 @@ import (
 const auditSettle = 30 * time.Second
 
 func auditCommand() *cobra.Command {
-	var file, server, back, tokenFile string
+	var (
+		file, back string
+		held       connection
+	)
 	cmd := &cobra.Command{
 		Use:   "audit",
 		Short: "Compare what a server holds with the vCenters' own history",
 		Long: "Read the vCenters' history and what the server holds of it, and count what the two do not\n" +
-			"have in common. It changes nothing, and is configured like the server: by the environment or\n" +
-			"--config. The exit code is 1 when the server lacks events.\n\n" +
+			"have in common. It changes nothing. How to read the vCenters is configured like a server: by the\n" +
+			"environment or --config. The server to compare with is this machine's, on PORT, unless --server,\n" +
+			"--context or " + serverVariable + " names another. The exit code is 1 when the server lacks events.\n\n" +
 			"A server does the same by itself every few minutes, and fetches what it lacks; the last\n" +
 			"result is at /api/v1/vcenters. Extra events are held but not in the history, folded ones are\n" +
 			"repetitions that a vCenter removes from its history.",
@@ -46,12 +45,12 @@ func auditCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if server == "" {
-				server = "http://localhost:" + strconv.Itoa(c.port)
+			if held.Server == "" && held.name == "" && os.Getenv(serverVariable) == "" {
+				held.Server = "http://localhost:" + strconv.Itoa(c.port)
 			}
-			base, err := url.Parse(server)
-			if err != nil || base.Host == "" {
-				return fmt.Errorf("--server: %q is not a URL; write for example http://localhost:8080", server)
+			server, err := held.open(cmd)
+			if err != nil {
+				return err
 			}
 			since, err := duration.Parse(back)
 			if err != nil {
@@ -67,32 +66,19 @@ func auditCommand() *cobra.Command {
 			if err := checkFiles(readings); err != nil {
 				return err
 			}
-			held := &holder{url: base}
-			if tokenFile != "" {
-				token, err := os.ReadFile(tokenFile)
-				if err != nil {
-					return fmt.Errorf("--token-file: %w", err)
-				}
-				held.token = strings.TrimSpace(string(token))
-			}
-			return auditAll(cmd.Context(), cmd.OutOrStdout(), held, readings, since)
+			ctx, cancel := held.bounded(cmd)
+			defer cancel()
+			return ended(ctx, cmd, auditAll(ctx, cmd.OutOrStdout(), server, readings, since))
 		},
 	}
 	cmd.Flags().StringVar(&file, "config", "", "YAML file with the configuration")
-	cmd.Flags().StringVar(&server, "server", "", "the server to compare with (default: this machine's, on PORT)")
 	cmd.Flags().StringVar(&back, "since", "24h", "how far to look back, as in 24h or 7d")
-	cmd.Flags().StringVar(&tokenFile, "token-file", "", "file with the token that lets in, where the server wants one")
+	held.addFlags(cmd)
 	return cmd
 }
 
-// A holder is the server that holds what is to be compared.
-type holder struct {
-	url   *url.URL
-	token string // or empty
-}
-
 // auditAll compares one vCenter after the other and prints a line for each.
-func auditAll(ctx context.Context, out io.Writer, server *holder, readings []reading, since time.Duration) error {
+func auditAll(ctx context.Context, out io.Writer, server *client.Client, readings []reading, since time.Duration) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	defer table.Flush()
 	fmt.Fprintln(table, "VCENTER\tFROM\tTO\tEVENTS\tMISSING\tEXTRA\tFOLDED")
@@ -117,7 +103,7 @@ func auditAll(ctx context.Context, out io.Writer, server *holder, readings []rea
 	return failed
 }
 
-func (r reading) audit(ctx context.Context, server *holder, since time.Duration) (vstream.Audit, error) {
+func (r reading) audit(ctx context.Context, server *client.Client, since time.Duration) (vstream.Audit, error) {
 	defer func() { _ = r.source.Close(ctx) }()
 	if _, err := r.source.Open(ctx, time.Now()); err != nil {
 		return vstream.Audit{}, err
@@ -133,68 +119,34 @@ func (r reading) audit(ctx context.Context, server *holder, since time.Duration)
 }
 
 // fetch fills r.log with what the server holds. Only what a comparison needs is kept.
-func (r *reading) fetch(ctx context.Context, server *holder) error {
+func (r *reading) fetch(ctx context.Context, server *client.Client) error {
 	r.log = memlog.New(1<<30, 1<<50)
-	for next := "~"; next != ""; {
-		page := server.url.JoinPath("api/v1/vcenters", r.name, "events")
-		page.RawQuery = url.Values{"cursor": {next}, "limit": {"1000"}, "format": {"ndjson"}}.Encode()
-		var events []vstream.Event
-		var err error
-		if events, next, err = r.fetchPage(ctx, page, server.token); err != nil {
+	var batch []vstream.Event
+	flush := func() error {
+		err := r.log.Append(ctx, batch)
+		batch = nil
+		return err
+	}
+	absent := func(c client.Reconnect) error {
+		if c.Cursor == nil { // it was never there
+			return c.Err
+		}
+		return nil
+	}
+	for read, err := range server.VCenter(r.name).List(ctx, client.OnReconnect(absent)) {
+		if err != nil {
 			return fmt.Errorf("read what the server holds: %w", err)
 		}
-		if err := r.log.Append(ctx, events); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// fetchPage returns the events of a page, and the cursor of the next if there is one.
-func (r *reading) fetchPage(ctx context.Context, page *url.URL, token string) (events []vstream.Event, next string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, page.String(), nil)
-	if err != nil {
-		return nil, "", err
-	}
-	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
-	}
-	res, err := http.DefaultClient.Do(req)
-	var failed *url.Error
-	switch {
-	case errors.As(err, &failed) && errors.Is(err, syscall.ECONNREFUSED):
-		return nil, "", fmt.Errorf("%w; start the server, or say with --server where it is", failed.Err)
-	case err != nil:
-		return nil, "", err
-	}
-	defer res.Body.Close()
-	switch res.StatusCode {
-	case http.StatusNoContent:
-		return nil, "", nil
-	case http.StatusOK:
-	case http.StatusUnauthorized:
-		return nil, "", fmt.Errorf("%s wants to know who asks; give a token with --token-file", page)
-	default:
-		return nil, "", fmt.Errorf("%s answers %s; is it a vstream server that reads this vCenter?", page, res.Status)
-	}
-	lines := bufio.NewReader(res.Body)
-	for {
-		line, err := lines.ReadBytes('\n')
-		switch {
-		case errors.Is(err, io.EOF) && len(line) == 0 && res.Header.Get("Stream-Up-To-Date") == "true":
-			return events, "", nil
-		case errors.Is(err, io.EOF) && len(line) == 0:
-			return events, res.Header.Get("Stream-Next-Cursor"), nil
-		case err != nil:
-			return nil, "", fmt.Errorf("%s: %w", page, err)
-		}
-		e, err := cloudevent.Decode(bytes.TrimSpace(line), r.typePrefix)
+		e, err := cloudevent.Decode(read.JSON, r.typePrefix)
 		if err != nil {
-			return nil, "", fmt.Errorf("%s: an answer is not an event of vstream: %w", page, err)
+			return fmt.Errorf("read what the server holds: event %s is not one of vstream: %w", read.ID, err)
 		}
 		e.JSON, e.Message = nil, ""
-		events = append(events, e)
+		if batch = append(batch, e); len(batch) == 1000 {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
 	}
+	return flush()
 }

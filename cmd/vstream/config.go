@@ -73,7 +73,7 @@ type setting struct {
 	set                      func(string) error
 }
 
-//go:generate go test . -run TestConfigurationDocumentIsUpToDate -update
+//go:generate go test . -run ^Test(ConfigurationDocumentIs|CommandDocumentsAre)UpToDate$ -update
 
 // vcentersKey is the list of vCenters in the configuration file.
 const vcentersKey = "vcenters"
@@ -263,7 +263,7 @@ func nameOf(u *url.URL) string {
 // with the setting that may have been meant. Variables that Kubernetes makes of the names
 // of services are not counted among them.
 func strangers(environ []string) []string {
-	known := []string{fileVariable}
+	known := []string{fileVariable, serverVariable, tokenVariable, contextsVariable}
 	for _, s := range slices.Concat(new(vcenterConfig).settings(), new(config).settings()) {
 		known = append(known, s.env)
 	}

@@ -103,6 +103,8 @@ func (c *config) demo(cmd *cobra.Command, listener net.Listener, rate float64, s
 func printTour(w io.Writer, api, vcenter string) error {
 	_, err := fmt.Fprintf(w, `vstream reads a simulated vCenter at %[1]s. Try, in another terminal:
 
+  vstream tail --server %[4]s
+  vstream --help
   curl -N -s %[2]srange | jq .
   curl -N -s %[2]sevents | jq .
   curl -N -s %[2]sevents/1 | jq .
@@ -113,7 +115,7 @@ func printTour(w io.Writer, api, vcenter string) error {
 
 All there is to ask for is at %[3]s. Stop it with Ctrl-C. What happens in the vCenter:
 
-`, vcenter, api, strings.TrimSuffix(api, "api/v1/")+"docs")
+`, vcenter, api, strings.TrimSuffix(api, "api/v1/")+"docs", strings.TrimSuffix(api, "/api/v1/"))
 	return err
 }
 

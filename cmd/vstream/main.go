@@ -17,18 +17,13 @@ import (
 	_ "time/tzdata" // for filters that name a time zone, where the machine knows none
 
 	"github.com/spf13/cobra"
-)
+	"github.com/spf13/pflag"
 
-// Exit codes.
-const (
-	exitFailure = 1
-	exitUsage   = 2
+	"vstream/internal/spelling"
 )
 
 func main() {
-	// A reader of our output that has had enough (| head) shows as a failed write. As a
-	// signal it would end us with everything left lying about.
-	signal.Ignore(syscall.SIGPIPE)
+	ignoreSignals()
 	// The first signal asks for a clean stop, the second gets the default treatment.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
@@ -38,39 +33,79 @@ func main() {
 // run executes one command line and returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	began := false // the command itself, so that what fails before is the command line's fault
-	root := &cobra.Command{
-		Use:   "vstream",
-		Short: "The events of vSphere as a log that anyone can read over HTTP",
-		Long: "vstream turns the events of a VMware vCenter into a log that anyone can read over\n" +
-			"HTTP: list, replay from an offset, watch live.\n\n" +
-			"Without a vCenter at hand, begin with: vstream demo",
-		Version:           versionText(),
-		SilenceErrors:     true,
-		SilenceUsage:      true,
-		PersistentPreRun:  func(*cobra.Command, []string) { began = true },
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
-	}
-	root.AddCommand(serveCommand(), auditCommand(), logCommand(), tokenCommand(), demoCommand(), simulateCommand(), versionCommand())
+	root := rootCommand()
+	root.PersistentPreRun = func(*cobra.Command, []string) { began = true }
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.SetVersionTemplate("vstream {{.Version}}\n")
 	cmd, err := root.ExecuteContextC(ctx)
+	code := exitCode(err)
 	switch {
-	case err == nil, errors.Is(err, errInterrupted), errors.Is(err, syscall.EPIPE):
-		return 0
+	case code == 0:
 	case began:
-		fmt.Fprintf(stderr, "vstream: %v\n", err)
-		return exitFailure
+		say(stderr, err)
 	default:
 		fmt.Fprintf(stderr, "vstream: %v\nRun '%s --help' for usage.\n", err, cmd.CommandPath())
-		return exitUsage
+		code = exitUsage
 	}
+	return code
 }
 
-// errInterrupted says that a start was broken off because somebody asked for it: an end as
-// good as any.
-var errInterrupted = errors.New("interrupted")
+// The groups of commands, in help texts.
+const (
+	readGroup  = "read"
+	serveGroup = "serve"
+	tryGroup   = "try"
+)
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "vstream",
+		Short: "The events of vSphere as a log that anyone can read over HTTP",
+		Long: "vstream turns the events of VMware vCenters into a log that anyone can read over HTTP, and reads\n" +
+			"it: list, replay from any point, watch live.\n\n" +
+			"Without a vCenter at hand, begin with: vstream demo\n" +
+			"and in another terminal:               vstream tail",
+		Example: "  vstream tail --severity error,warning         # follow what goes wrong\n" +
+			"  vstream get --since 1h --vm 'web*'            # what happened to these in the last hour\n" +
+			"  vstream stats --by user --since today         # who does most\n" +
+			"  vstream config set prod --server https://vstream.example.com",
+		Version:           versionText(),
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		DisableAutoGenTag: true,
+	}
+	root.AddGroup(&cobra.Group{ID: readGroup, Title: "Read events from a server:"}, &cobra.Group{ID: serveGroup, Title: "Run a server:"}, &cobra.Group{ID: tryGroup, Title: "Try it out:"})
+	for group, commands := range map[string][]*cobra.Command{
+		readGroup:  {tailCommand(), getCommand(), exportCommand(), typesCommand(), statsCommand(), statusCommand(), vcentersCommand(), configCommand()},
+		serveGroup: {serveCommand(), auditCommand(), logCommand(), tokenCommand()},
+		tryGroup:   {demoCommand(), simulateCommand()},
+	} {
+		for _, c := range commands {
+			c.GroupID = group
+			root.AddCommand(c)
+		}
+	}
+	root.AddCommand(manCommand(), versionCommand())
+	root.AddCommand(topics()...)
+	root.SetVersionTemplate("vstream {{.Version}}\n")
+	root.SetFlagErrorFunc(flagError)
+	return root
+}
+
+// flagError adds the flag that may have been meant.
+func flagError(cmd *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) || len(unknown.GetSpecifiedName()) < 2 {
+		return err
+	}
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	if near := spelling.Nearest(unknown.GetSpecifiedName(), names); near != "" {
+		return fmt.Errorf("%w; did you mean --%s?", err, near)
+	}
+	return err
+}
 
 // noArguments is cobra.NoArgs with words for people who took vstream serve for a menu.
 func noArguments(cmd *cobra.Command, args []string) error {

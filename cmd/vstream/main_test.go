@@ -29,6 +29,7 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	servers := newShop(t)
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
 		Setup: func(env *testscript.Env) error {
@@ -41,7 +42,7 @@ func TestScripts(t *testing.T) {
 			document := &documentation{rest: string(access)}
 			env.Defer(document.stop)
 			env.Values["document"] = document
-			return nil
+			return servers.tell(env)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":        exits,

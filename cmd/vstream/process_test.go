@@ -545,9 +545,9 @@ func TestAuditComparesTheServerWithTheVCenter(t *testing.T) {
 
 	serve.stop()
 	audit = start(t, env, "audit", "--server", base)
-	audit.says(`read what the server holds: dial tcp \S+: connect: connection refused; start the server, or say with --server where it is\n`)
+	audit.says(`read what the server holds: the server \S+ cannot be reached: dial tcp \S+: connect: connection refused; look whether it runs, and whether the address is right \(--server, --context\)\n`)
 	<-audit.done
-	if code := audit.ProcessState.ExitCode(); code != exitFailure {
+	if code := audit.ProcessState.ExitCode(); code != exitUnreachable {
 		t.Errorf("audit without a server ended with %d", code)
 	}
 }

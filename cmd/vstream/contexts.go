@@ -1,0 +1,220 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"vstream/client"
+	"vstream/internal/contexts"
+	"vstream/internal/output"
+)
+
+func configCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "Name the servers that you read from, and choose one",
+		Long: "A context is a server under a name, and how to get into it. Contexts are in the file config.yaml in\n" +
+			"the directory vstream of your configuration (~/.config on Linux), or in the file that " + contextsVariable + "\n" +
+			"names. Only you may read it. It names files with tokens, and holds none.\n\n" +
+			"The configuration of a server is something else: see docs/configuration.md.",
+		Example: "  vstream config set prod --server https://vstream.example.com --token-file ~/.config/vstream/prod.token\n" +
+			"  vstream config use prod\n" +
+			"  vstream tail\n" +
+			"  vstream tail --context lab",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return fmt.Errorf("unknown command %q for %q%s", args[0], cmd.CommandPath(), alternatives(args[0], childNames(cmd)))
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(configCurrentCommand(), configListCommand(), configUseCommand(), configSetCommand(), configDeleteCommand())
+	return cmd
+}
+
+func childNames(cmd *cobra.Command) []string {
+	var names []string
+	for _, c := range cmd.Commands() {
+		names = append(names, c.Name())
+	}
+	return names
+}
+
+// oneContext wants the name of a context.
+func oneContext(cmd *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return usagef("%s takes the name of one context, as in: %s prod", cmd.CommandPath(), cmd.CommandPath())
+	}
+	return nil
+}
+
+func completeContext(*cobra.Command, string) []string { return contextNames() }
+
+func configCurrentCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "current",
+		Short: "Print the name of the context that is used",
+		Args:  noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			file, _, err := loadContexts()
+			if err != nil {
+				return err
+			}
+			if file.Current == "" {
+				return fmt.Errorf("no context is chosen; choose one with: vstream config use NAME")
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), file.Current)
+			return err
+		},
+	}
+}
+
+func configListCommand() *cobra.Command {
+	var o outputChoice
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the contexts",
+		Args:  noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			file, _, err := loadContexts()
+			if err != nil {
+				return err
+			}
+			if err := checkFlags(cmd); err != nil {
+				return err
+			}
+			var records []output.Record
+			for _, name := range file.Names() {
+				c := file.Contexts[name]
+				current := ""
+				if name == file.Current {
+					current = "*"
+				}
+				records = append(records, output.Record{
+					JSON: document(struct {
+						Name      string `json:"name"`
+						Current   bool   `json:"current"`
+						Server    string `json:"server"`
+						TokenFile string `json:"tokenFile,omitempty"`
+						CAFile    string `json:"caFile,omitempty"`
+						CertFile  string `json:"certFile,omitempty"`
+						KeyFile   string `json:"keyFile,omitempty"`
+						Insecure  bool   `json:"insecureSkipVerify,omitempty"`
+					}{name, name == file.Current, c.Server, c.TokenFile, c.CAFile, c.CertFile, c.KeyFile, c.InsecureSkipVerify}),
+					Cells: func() []string { return []string{current, name, c.Server, c.TokenFile, c.CAFile, c.CertFile} },
+				})
+			}
+			return o.write(cmd, []output.Column{
+				{Name: "current", In: everyTable}, {Name: "name", In: everyTable}, {Name: "server", In: everyTable}, {Name: "tokenfile", In: everyTable},
+				{Name: "cafile", In: wideOnly}, {Name: "certfile", In: wideOnly},
+			}, records)
+		},
+	}
+	o.addFlags(cmd, "table")
+	return cmd
+}
+
+func configUseCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:               "use NAME",
+		Short:             "Choose the context to use where nothing else is said",
+		Args:              oneContext,
+		ValidArgsFunction: completeOne(completeContext),
+		RunE: func(_ *cobra.Command, args []string) error {
+			file, path, err := loadContexts()
+			if err != nil {
+				return err
+			}
+			if _, err := file.Get(args[0]); err != nil {
+				return usageError{err}
+			}
+			file.Current = args[0]
+			return file.Save(path)
+		},
+	}
+}
+
+func configSetCommand() *cobra.Command {
+	var c connection
+	cmd := &cobra.Command{
+		Use:   "set NAME",
+		Short: "Make a context, or change what flags say of one",
+		Long: "Make a context, or change what flags say of one; an empty value takes away. The first context is\n" +
+			"the one to use. It does not connect; vstream status --context NAME does.",
+		Example: "  vstream config set prod --server https://vstream.example.com --token-file ~/.config/vstream/prod.token\n" +
+			"  vstream config set prod --ca-file company-ca.pem",
+		Args:              oneContext,
+		ValidArgsFunction: completeOne(completeContext),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			file, path, err := loadContexts()
+			if err != nil {
+				return err
+			}
+			if err := contexts.CheckName(args[0]); err != nil {
+				return usageError{err}
+			}
+			of := file.Contexts[args[0]]
+			for flag, set := range map[string]func() error{
+				"server":               func() error { of.Server = c.Server; return nil },
+				"token-file":           func() error { return absolute(&of.TokenFile, c.TokenFile) },
+				"ca-file":              func() error { return absolute(&of.CAFile, c.CAFile) },
+				"cert-file":            func() error { return absolute(&of.CertFile, c.CertFile) },
+				"key-file":             func() error { return absolute(&of.KeyFile, c.KeyFile) },
+				"insecure-skip-verify": func() error { of.InsecureSkipVerify = c.InsecureSkipVerify; return nil },
+			} {
+				if cmd.Flags().Changed(flag) {
+					if err := set(); err != nil {
+						return err
+					}
+				}
+			}
+			if of.Server == "" {
+				return usagef("a context needs the address of its server; give it with --server")
+			}
+			if _, err := client.New(of.Server); err != nil {
+				return usagef("--server: %w", err)
+			}
+			file.Contexts[args[0]] = of
+			file.Current = cmp.Or(file.Current, args[0])
+			return file.Save(path)
+		},
+	}
+	c.addContextFlags(cmd.Flags())
+	return cmd
+}
+
+// absolute keeps the path of a file, which is to mean the same everywhere.
+func absolute(to *string, path string) (err error) {
+	if *to = path; path != "" {
+		*to, err = filepath.Abs(path)
+	}
+	return err
+}
+
+func configDeleteCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:               "delete NAME",
+		Short:             "Remove a context",
+		Long:              "Remove a context. The files that it names stay.",
+		Args:              oneContext,
+		ValidArgsFunction: completeOne(completeContext),
+		RunE: func(_ *cobra.Command, args []string) error {
+			file, path, err := loadContexts()
+			if err != nil {
+				return err
+			}
+			if _, err := file.Get(args[0]); err != nil {
+				return usageError{err}
+			}
+			delete(file.Contexts, args[0])
+			if file.Current == args[0] {
+				file.Current = ""
+			}
+			return file.Save(path)
+		},
+	}
+}

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"syscall"
+	"unicode"
+
+	"vstream/client"
+)
+
+// Exit codes, as exitHelp describes them.
+const (
+	exitFailure     = 1
+	exitUsage       = 2
+	exitNothing     = 3
+	exitDenied      = 4
+	exitUnreachable = 5
+	exitGap         = 6
+	exitGone        = 7
+	exitTimeout     = 124
+	exitInterrupted = 130
+)
+
+// exitHelp is what help texts and documents say of exit codes.
+const exitHelp = `  0    all is well; also when the reader of the output has had enough (| head)
+  1    it failed
+  2    the command line, or a filter, is not understood
+  3    nothing matched, with --exit-status
+  4    not signed in, or not permitted
+  5    the server cannot be reached, or is not to be trusted
+  6    events were missed, with --fail-on-gap
+  7    the offset or cursor is gone: the log does not reach back, or was replaced
+  124  --timeout is over
+  130  interrupted`
+
+var (
+	// errInterrupted says that a start was broken off because somebody asked for it: an end as
+	// good as any.
+	errInterrupted = errors.New("interrupted")
+	// errStopped says that a command was ended before it was through.
+	errStopped = errors.New("interrupted")
+	errTimeout = errors.New("--timeout is over")
+	errNothing = errors.New("nothing matched")
+)
+
+// A usageError is the fault of the command line.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// A gapError says that events were missed, and that this was not to be.
+type gapError struct{ client.Gap }
+
+func (e *gapError) Error() string {
+	return gapText(e.Gap) + "; what was written before is whole"
+}
+
+func gapText(g client.Gap) string {
+	return fmt.Sprintf("gap: up to %d events of %s were missed, for the server keeps %d to %d only, and %d was next", g.Missed, g.VCenter, g.Earliest, g.Latest, g.Requested)
+}
+
+// exitCode returns what a command that ended with err ends the process with.
+func exitCode(err error) int {
+	switch {
+	case err == nil, errors.Is(err, errInterrupted), isBrokenPipe(err):
+		return 0
+	case errors.Is(err, errStopped):
+		return exitInterrupted
+	case errors.Is(err, errTimeout):
+		return exitTimeout
+	case errors.Is(err, errNothing):
+		return exitNothing
+	case is[usageError](err), is[*client.BadRequestError](err):
+		return exitUsage
+	case is[*client.UnauthenticatedError](err), is[*client.ForbiddenError](err):
+		return exitDenied
+	case is[*client.UnreachableError](err), is[*client.UnavailableError](err), is[*client.TLSError](err), is[*client.ProtocolError](err):
+		return exitUnreachable
+	case is[*gapError](err):
+		return exitGap
+	case is[*client.ExpiredError](err), is[*client.AheadError](err):
+		return exitGone
+	}
+	return exitFailure
+}
+
+func is[E error](err error) bool {
+	var of E
+	return errors.As(err, &of)
+}
+
+// isBrokenPipe reports whether the reader of our output has had enough.
+func isBrokenPipe(err error) bool {
+	return errors.Is(err, syscall.EPIPE) || errors.Is(err, brokenPipe)
+}
+
+// say writes what an error means, and what to do, in the words of the command line.
+func say(w io.Writer, err error) {
+	var (
+		denied    *client.UnauthenticatedError
+		bad       *expressionError
+		ambiguous *client.AmbiguousError
+		expired   *client.ExpiredError
+		absent    *client.NotFoundError
+		ahead     *client.AheadError
+		trust     *client.TLSError
+	)
+	text := err.Error()
+	switch {
+	case errors.Is(err, errStopped):
+		return
+	case errors.As(err, &denied):
+		text = "not signed in: " + denied.Detail + "; give a token with --token-file, or a certificate with --cert-file and --key-file"
+	case errors.As(err, &bad) && len(bad.Issues) > 0:
+		sayIssues(w, bad)
+		return
+	case errors.As(err, &ambiguous):
+		text += " with --vcenter"
+	case errors.As(err, &expired):
+		text = strings.TrimSuffix(text, "to read what there is") + fmt.Sprintf("with --offset %d, or --all", expired.Earliest)
+	case errors.As(err, &absent) && absent.Range != nil && absent.Requested > absent.Range.Latest:
+		text = fmt.Sprintf("%s; to wait for it: vstream tail --offset %d", absent.Detail, absent.Requested)
+	case errors.As(err, &absent) && absent.Range != nil:
+		text = fmt.Sprintf("%s; for the next one: vstream get --offset %d --max-events 1", absent.Detail, absent.Requested)
+	case errors.As(err, &ahead):
+		text += " (--cursor, --cursor-file)"
+	case is[*client.UnreachableError](err):
+		text += " (--server, --context)"
+	case errors.As(err, &trust):
+		text += " (--ca-file, --cert-file; --server and --context say which server)"
+	}
+	fmt.Fprintf(w, "vstream: %s\n", text)
+}
+
+// An expressionError is what a server says of an expression, beside the expression.
+type expressionError struct {
+	*client.BadRequestError
+	expression string
+}
+
+func (e *expressionError) Unwrap() error { return e.BadRequestError }
+
+// sayIssues writes what is wrong in an expression, and shows where.
+func sayIssues(w io.Writer, bad *expressionError) {
+	lines := strings.Split(bad.expression, "\n")
+	for _, issue := range bad.Issues {
+		fmt.Fprintf(w, "vstream: --filter: %d:%d: %s\n", issue.Line, issue.Column, issue.Message)
+		if issue.Line < 1 || issue.Line > len(lines) {
+			continue
+		}
+		runes := []rune(lines[issue.Line-1])
+		for i, r := range runes { // as wide as before, and nothing to a terminal
+			if !unicode.IsPrint(r) {
+				runes[i] = ' '
+			}
+		}
+		at := min(max(issue.Column-1, 0), len(runes))
+		fmt.Fprintf(w, "  %s\n  %s^\n", string(runes), strings.Repeat(" ", at))
+	}
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestTimesAreReadAsPeopleWriteThem(t *testing.T) {
+	zone := time.FixedZone("here", 3600)
+	now := time.Date(2026, 11, 22, 15, 4, 5, 0, zone)
+	for text, want := range map[string]time.Time{
+		"today":                time.Date(2026, 11, 22, 0, 0, 0, 0, zone),
+		"yesterday":            time.Date(2026, 11, 21, 0, 0, 0, 0, zone),
+		"2026-11-20":           time.Date(2026, 11, 20, 0, 0, 0, 0, zone),
+		"2026-11-20 09:30":     time.Date(2026, 11, 20, 9, 30, 0, 0, zone),
+		"2026-11-20T09:30:15":  time.Date(2026, 11, 20, 9, 30, 15, 0, zone),
+		"2026-11-20T09:30:15Z": time.Date(2026, 11, 20, 9, 30, 15, 0, time.UTC),
+	} {
+		if m, err := parseMoment(text, now); err != nil || !m.at.Equal(want) {
+			t.Errorf("%s is %v, %v; want %v", text, m.at, err, want)
+		}
+	}
+	if m, err := parseMoment("1d2h", now); err != nil || m.ago != 26*time.Hour || !m.at.IsZero() {
+		t.Errorf("1d2h is %+v, %v", m, err)
+	}
+	for text, want := range map[string]string{"15": "has no unit", "tody": "did you mean today?", "": "is no time", "2026-13-01": "is no time", "-5m": "is no time"} {
+		if _, err := parseMoment(text, now); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q fails with %v, want %s", text, err, want)
+		}
+	}
+}
+
+func TestGlobsKnowTheStarOnly(t *testing.T) {
+	for _, c := range []struct {
+		pattern, text string
+		want          bool
+	}{
+		{"*", "x", true}, {"vm*", "vmpoweredonevent", true}, {"*on*", "vmpoweredonevent", true}, {"vm", "vmpoweredonevent", false},
+		{"a?c", "abc", false}, {"a?c", "a?c", true}, {"[ab]", "a", false}, {"[ab]", "[ab]", true}, {`a\b`, `a\b`, true}, {"esx.*", "esx.a/b", true},
+	} {
+		if got := globMatches(c.pattern, c.text); got != c.want {
+			t.Errorf("%q matches %q: %v", c.pattern, c.text, got)
+		}
+	}
+}
+
+func TestTheRateTellsHowLongItTakes(t *testing.T) {
+	for want, got := range map[string]string{
+		"2,000 events  1,000/s  3s left": rate(2000, 5000, 2*time.Second),
+		"2,000 events  1,000/s":          rate(2000, 0, 2*time.Second),
+		"0 events  0/s":                  rate(0, 100, 0),
+	} {
+		if got != want {
+			t.Errorf("it says %q, want %q", got, want)
+		}
+	}
+}

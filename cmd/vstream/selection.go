@@ -1,0 +1,294 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"vstream"
+	"vstream/client"
+	"vstream/internal/duration"
+	"vstream/internal/spelling"
+)
+
+// A field is something that filters test: as the API calls it, as the flag is called, if there
+// is one, and the option that asks for it.
+type field struct {
+	name, flag, short, help string
+	option                  func(...string) client.ReadOption
+}
+
+var fields = []field{
+	{"type", "type", "t", "types, as VmPoweredOnEvent or 'VmPowered*'", client.Type},
+	{"severity", "severity", "", "severities: info, warning, error, user", client.Severity},
+	{"vm", "vm", "", "events about these virtual machines", client.VM},
+	{"host", "host", "", "events about these hosts", client.Host},
+	{"cluster", "cluster", "", "events about these clusters", client.Cluster},
+	{"datacenter", "dc", "", "events about these datacenters", client.Datacenter},
+	{"datastore", "ds", "", "events about these datastores", client.Datastore},
+	{"network", "net", "", "events about these networks", client.Network},
+	{"user", "user", "", "what these users did", client.User},
+	{"vcenter", "vcenter", "", "events of these vCenters", client.VCenter},
+	{"eventclass", "", "", "", client.Class},
+}
+
+const filterHelp = `Filters are those of the API (docs/filters.md), and tested on the server. A * stands for
+any characters, a leading ! for all others, a comma between values for any of them:
+--vm 'web*,!web3'. Different filters must all pass.`
+
+// A filter is which events are wanted: flags.
+type filter struct {
+	values     map[string][]string // by the name of the field
+	chain      []string
+	grep       string
+	expression string
+	others     []string // field=GLOB
+}
+
+func (f *filter) addFlags(cmd *cobra.Command) {
+	f.values = map[string][]string{}
+	flags := cmd.Flags()
+	for _, of := range fields {
+		if of.flag != "" {
+			flags.VarP(&listFlag{f.values, of.name}, of.flag, of.short, of.help)
+			complete(cmd, of.flag, completeField(of.name))
+		}
+	}
+	flags.StringSliceVar(&f.chain, "chain", nil, "all events of these operations, by their ChainId")
+	flags.StringVarP(&f.grep, "grep", "g", "", "events with this text in their message, type or names, in any case")
+	flags.StringArrayVarP(&f.others, "field", "x", nil, "any field by its name in the API, as in -x 'vm=web*'")
+	flags.StringVar(&f.expression, "filter", "", `events for which this CEL expression is true, as in 'vm.startsWith("prod-")'`)
+	aliases(flags)
+}
+
+// aliases lets flags be called as the API calls what they are.
+func aliases(flags *pflag.FlagSet) {
+	flags.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		for _, f := range fields {
+			if f.name == name && f.flag != "" {
+				return pflag.NormalizedName(f.flag)
+			}
+		}
+		return pflag.NormalizedName(name)
+	})
+}
+
+// A listFlag is the values of a field.
+type listFlag struct {
+	to   map[string][]string
+	name string
+}
+
+func (l *listFlag) String() string { return "" }
+func (l *listFlag) Type() string   { return "glob" }
+
+func (l *listFlag) Set(text string) error {
+	if strings.TrimSpace(text) == "" {
+		return errors.New("it is empty; leave the flag out, or give '*' for any")
+	}
+	l.to[l.name] = append(l.to[l.name], text)
+	return nil
+}
+
+// options returns what to ask for. What it finds wrong is the command line's fault.
+func (f *filter) options() ([]client.ReadOption, error) {
+	values := map[string][]string{}
+	for name, given := range f.values {
+		values[name] = slices.Clone(given)
+	}
+	chain := slices.Clone(f.chain)
+	var names []string
+	for _, of := range fields {
+		names = append(names, of.name)
+	}
+	names = append(names, "chain")
+	for _, text := range f.others {
+		name, value, found := strings.Cut(text, "=")
+		name = strings.ToLower(strings.TrimSpace(name))
+		for _, of := range fields { // dc is datacenter here, too
+			if name == of.flag && name != "" {
+				name = of.name
+			}
+		}
+		switch {
+		case !found || strings.TrimSpace(value) == "":
+			return nil, usagef("-x: %q is not FIELD=GLOB; write for example -x 'vm=web*'", text)
+		case name == "chain":
+			chain = append(chain, value)
+		case slices.Contains(names, name):
+			values[name] = append(values[name], value)
+		default:
+			return nil, usagef("-x: there is no field %q%s", name, alternatives(name, names))
+		}
+	}
+	var options []client.ReadOption
+	for _, of := range fields {
+		if given := values[of.name]; len(given) > 0 {
+			options = append(options, of.option(given...))
+		}
+	}
+	for _, text := range chain {
+		id, err := strconv.ParseInt(strings.TrimSpace(text), 10, 32)
+		if err != nil {
+			return nil, usagef("--chain: %q is not the ChainId of an event, a number", text)
+		}
+		options = append(options, client.Chain(int32(id)))
+	}
+	if f.grep != "" {
+		options = append(options, client.Text(f.grep))
+	}
+	if f.expression != "" {
+		options = append(options, client.Filter(f.expression))
+	}
+	return options, nil
+}
+
+// explain adds the expression to what a server says of it.
+func (f *filter) explain(err error) error {
+	var bad *client.BadRequestError
+	if errors.As(err, &bad) && len(bad.Issues) > 0 {
+		return &expressionError{bad, f.expression}
+	}
+	return err
+}
+
+// A moment is a time that somebody named: how long ago it was, or when.
+type moment struct {
+	given bool
+	ago   time.Duration // if at is zero
+	at    time.Time
+}
+
+const momentHelp = "as 15m (ago), today, yesterday, 2026-11-22, '2026-11-22 09:00' or in RFC 3339"
+
+func (m *moment) flag() pflag.Value {
+	return &flagValue{kind: "time", set: to(m, func(s string) (moment, error) { return parseMoment(s, time.Now()) })}
+}
+
+var numeric = regexp.MustCompile(`^\d+$`)
+
+// parseMoment reads a time. Without a zone it is local.
+func parseMoment(text string, now time.Time) (moment, error) {
+	today := time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, now.Location())
+	switch text {
+	case "today":
+		return moment{given: true, at: today}, nil
+	case "yesterday":
+		return moment{given: true, at: today.AddDate(0, 0, -1)}, nil
+	}
+	if t, err := time.Parse(time.RFC3339, text); err == nil {
+		return moment{given: true, at: t}, nil
+	}
+	for _, layout := range []string{time.DateOnly, "2006-01-02 15:04", time.DateTime, "2006-01-02T15:04:05"} {
+		if t, err := time.ParseInLocation(layout, text, now.Location()); err == nil {
+			return moment{given: true, at: t}, nil
+		}
+	}
+	if numeric.MatchString(text) {
+		return moment{}, fmt.Errorf("%q has no unit; write for example 15m, or a time in RFC 3339", text)
+	}
+	ago, err := duration.Parse(text)
+	if err != nil {
+		near := spelling.Nearest(text, []string{"today", "yesterday"})
+		if near != "" {
+			return moment{}, fmt.Errorf("%q is no time; did you mean %s?", text, near)
+		}
+		return moment{}, fmt.Errorf("%q is no time; write it %s", text, momentHelp)
+	}
+	return moment{given: true, ago: ago}, nil
+}
+
+func (m moment) time() time.Time {
+	if m.at.IsZero() {
+		return time.Now().Add(-m.ago)
+	}
+	return m.at
+}
+
+// since is the option that begins at m. How long ago it was counts by the server's clock.
+func (m moment) since() client.ReadOption {
+	if m.at.IsZero() {
+		return client.Ago(m.ago)
+	}
+	return client.Since(m.at)
+}
+
+// A span is from where to where to read: flags.
+type span struct {
+	since, until moment
+	offset       string
+	cursor       string
+	last         int
+	all          bool
+	cursorFile   string
+}
+
+func (s *span) addFlags(cmd *cobra.Command, last int) {
+	flags := cmd.Flags()
+	flags.VarP(s.since.flag(), "since", "s", "begin with the first event of this time, "+momentHelp)
+	flags.Var(s.until.flag(), "until", "end with the last event of this time")
+	flags.StringVar(&s.offset, "offset", "", "begin with the event of this id or the next later one; earliest, latest or now")
+	flags.StringVar(&s.cursor, "cursor", "", "begin behind this place, as vc1.4711")
+	flags.IntVarP(&s.last, "last", "n", last, "begin with so many of the newest events")
+	flags.BoolVar(&s.all, "all", false, "begin with the oldest event")
+	flags.StringVar(&s.cursorFile, "cursor-file", "", "keep the place behind the last event in this file, and begin there if it is kept")
+}
+
+// options returns where to begin and end. Without a word it is at the last events, or where
+// there are none to begin with (n is 0), at the oldest.
+func (s *span) options(changed func(string) bool) ([]client.ReadOption, error) {
+	var options []client.ReadOption
+	switch {
+	case s.since.given:
+		options = append(options, s.since.since())
+	case s.cursor != "":
+		at, err := vstream.ParseCursor(s.cursor)
+		if err != nil {
+			return nil, usagef("--cursor: %w", err)
+		}
+		options = append(options, client.After(at))
+	case s.offset != "":
+		at, err := offsetOption(s.offset)
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, at)
+	case s.all:
+		options = append(options, client.Earliest())
+	case s.last < 0:
+		return nil, usagef("--last: %d events are none; give 0 or more", s.last)
+	case changed("last") || s.last > 0:
+		options = append(options, client.Last(s.last))
+	default:
+		options = append(options, client.Earliest())
+	}
+	if s.until.given {
+		options = append(options, client.Until(s.until.time()))
+	}
+	return options, nil
+}
+
+// exact reports whether the place to begin at is one that may be gone.
+func (s *span) exact() bool { return s.cursor != "" || s.offset != "" }
+
+func offsetOption(text string) (client.ReadOption, error) {
+	words := map[string]client.ReadOption{"earliest": client.Earliest(), "latest": client.Latest(), "now": client.Now(), "-1": client.Now()}
+	if option, ok := words[text]; ok {
+		return option, nil
+	}
+	var o offset
+	if err := o.Set(text); err != nil {
+		if near := spelling.Nearest(text, []string{"earliest", "latest", "now"}); near != "" {
+			return nil, usagef("--offset: %q is not an offset; did you mean %s?", text, near)
+		}
+		return nil, usagef("--offset: %q is not an offset, the number that is the id of an event, nor earliest, latest or now", text)
+	}
+	return client.Offset(o.Offset), nil
+}

@@ -1,0 +1,191 @@
+package output
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"text/template"
+
+	"github.com/itchyny/gojq"
+	"k8s.io/client-go/util/jsonpath"
+)
+
+// decode decodes a record for expressions: whole numbers are int, so that they are not
+// written as 4.2e+06.
+func decode(text []byte, terminal bool) (any, error) {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	var v any
+	if err := decoder.Decode(&v); err != nil {
+		return nil, err
+	}
+	if v = numbers(v); terminal {
+		v = cleanAll(v)
+	}
+	return v, nil
+}
+
+func numbers(v any) any {
+	switch v := v.(type) {
+	case json.Number:
+		if n, err := v.Int64(); err == nil && int64(int(n)) == n {
+			return int(n)
+		}
+		f, _ := v.Float64() // the nearest one where it is too large
+		return f
+	case []any:
+		for i := range v {
+			v[i] = numbers(v[i])
+		}
+	case map[string]any:
+		for k := range v {
+			v[k] = numbers(v[k])
+		}
+	}
+	return v
+}
+
+// A line writes what something makes of each record, and ends it as a line.
+type line struct {
+	terminal bool
+	execute  func(to *bytes.Buffer, v any) error
+}
+
+func (l line) Append(to []byte, r Record) ([]byte, error) {
+	v, err := decode(r.JSON, l.terminal)
+	if err != nil {
+		return to, err
+	}
+	var b bytes.Buffer
+	if err := l.execute(&b, v); err != nil {
+		return to, err
+	}
+	if b.Len() > 0 && !bytes.HasSuffix(b.Bytes(), []byte("\n")) {
+		b.WriteByte('\n')
+	}
+	return append(to, b.Bytes()...), nil
+}
+
+func (line) End(to []byte) ([]byte, error) { return to, nil }
+
+// newPath parses a JSONPath template of kubectl. Braces, and the dot in front, may be left
+// out. What is not there is nothing.
+func newPath(text string) (*jsonpath.JSONPath, error) {
+	text = strings.TrimSpace(text)
+	if !strings.Contains(text, "{") {
+		text = "{." + strings.TrimPrefix(strings.TrimPrefix(text, "$"), ".") + "}"
+	}
+	path := jsonpath.New("").AllowMissingKeys(true)
+	if err := path.Parse(text); err != nil {
+		return nil, fmt.Errorf("%w; write for example {.data.Vm.Name}", err)
+	}
+	return path, nil
+}
+
+func newJSONPath(text string, o Options) (Form, error) {
+	path, err := newPath(text)
+	if err != nil {
+		return nil, err
+	}
+	return line{o.Terminal, func(b *bytes.Buffer, v any) error { return path.Execute(b, v) }}, nil
+}
+
+// newTemplate parses a Go template. It has the functions of text/template, none of which
+// reads anything but what it is given.
+func newTemplate(text string, o Options) (Form, error) {
+	t, err := template.New("template").Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("%w; write for example {{.id}} {{.data.UserName}}", err)
+	}
+	return line{o.Terminal, func(b *bytes.Buffer, v any) error { return t.Execute(b, v) }}, nil
+}
+
+// customWidth is how wide a column of one's own is where records come one by one.
+const customWidth = 24
+
+// A custom is a table whose columns are JSONPath templates.
+type custom struct {
+	*grid
+	paths []*jsonpath.JSONPath
+}
+
+func newCustom(text string, o Options) (Form, error) {
+	c := custom{}
+	o.Columns = nil
+	for _, spec := range strings.Split(text, ",") {
+		name, expression, found := strings.Cut(spec, ":")
+		if name = strings.TrimSpace(name); !found || name == "" || expression == "" {
+			return nil, fmt.Errorf("%q is not NAME:PATH; write for example ID:.id,VM:.data.Vm.Name", Clean(spec))
+		}
+		path, err := newPath(expression)
+		if err != nil {
+			return nil, err
+		}
+		c.paths = append(c.paths, path)
+		o.Columns = append(o.Columns, Column{Name: name, Width: customWidth, In: InWide})
+	}
+	c.grid = newTable(o, InWide)
+	return c, nil
+}
+
+func (c custom) Append(to []byte, r Record) ([]byte, error) {
+	v, err := decode(r.JSON, false)
+	if err != nil {
+		return to, err
+	}
+	cells := make([]string, len(c.paths))
+	for i, path := range c.paths {
+		var b bytes.Buffer
+		if err := path.Execute(&b, v); err != nil {
+			return to, err
+		}
+		cells[i] = b.String()
+	}
+	return c.grid.Append(to, Record{Cells: func() []string { return cells }})
+}
+
+// NewJQ returns a form that writes the results of a jq program for each record: texts as they
+// are, all else as JSON, a line each. The program sees neither the environment nor files,
+// and ends when ctx is done.
+func NewJQ(ctx context.Context, program string, o Options) (Form, error) {
+	query, err := gojq.Parse(program)
+	var code *gojq.Code
+	if err == nil {
+		code, err = gojq.Compile(query)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w; write for example .data.Vm.Name", err)
+	}
+	return line{o.Terminal, func(b *bytes.Buffer, v any) error {
+		results := code.RunWithContext(ctx, v)
+		for {
+			result, more := results.Next()
+			if !more {
+				return nil
+			}
+			switch result := result.(type) {
+			case error:
+				var halt *gojq.HaltError
+				if errors.As(result, &halt) && halt.Value() == nil {
+					return nil
+				}
+				return result
+			case string:
+				b.WriteString(result)
+			default:
+				text, err := gojq.Marshal(result)
+				if err != nil {
+					return err
+				}
+				if o.Terminal {
+					text = escaped(nil, text)
+				}
+				b.Write(text)
+			}
+			b.WriteByte('\n')
+		}
+	}}, nil
+}
