@@ -195,3 +195,19 @@ func TestAFigureIsReachedOnlyIfItIs(t *testing.T) {
 		}
 	}
 }
+
+func TestChunksAreReadHoweverTheyAreCut(t *testing.T) {
+	const wire, want = "5\r\nhello\r\n1a\r\nabcdefghijklmnopqrstuvwxyz\r\nA\r\n\r\n5\r\nno\r\n\r\n0\r\n\r\n", "helloabcdefghijklmnopqrstuvwxyz\r\n5\r\nno\r\n\r"
+	for size := 1; size <= len(wire); size++ {
+		var c chunks
+		var got []byte
+		for rest := wire; rest != ""; {
+			n := min(size, len(rest))
+			got = append(got, c.text([]byte(rest[:n]))...)
+			rest = rest[n:]
+		}
+		if string(got) != want {
+			t.Errorf("cut every %d bytes: %q, want %q", size, got, want)
+		}
+	}
+}

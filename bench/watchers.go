@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -159,24 +160,75 @@ func (a *crowd) watch(ctx context.Context, host, request string) (net.Conn, erro
 	if res.StatusCode != http.StatusOK {
 		return conn, errors.Join(fmt.Errorf("watch: %s", res.Status), res.Body.Close())
 	}
-	go a.read(res.Body)
+	raw, err := conn.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		return conn, err
+	}
+	early, err := in.Peek(in.Buffered())
+	if err != nil {
+		return conn, err
+	}
+	go a.read(raw, early)
 	return conn, nil
 }
 
-func (a *crowd) read(body io.ReadCloser) {
-	defer body.Close()
-	buffer, held, next := make([]byte, 4<<10), 0, a.next
-	for {
-		n, err := body.Read(buffer[held:])
+// read reads a body in chunks, of which some came early with the headers, with one system
+// call each time that something has come: what watchers cost, the server cannot have.
+func (a *crowd) read(conn syscall.RawConn, early []byte) {
+	buffer, held, next, body := make([]byte, 4<<10), 0, a.next, chunks{}
+	got := func(n int) {
 		now := time.Now()
-		rest := stamps(buffer[:held+n], func(number int, sent time.Time) {
+		text := buffer[:held+len(body.text(buffer[held:held+n]))]
+		rest := stamps(text, func(number int, sent time.Time) {
 			a.saw(number, &next, sent, now)
 		})
 		held = copy(buffer, rest)
-		if err != nil {
-			return
-		}
 	}
+	got(copy(buffer, early))
+	_ = conn.Read(func(fd uintptr) (done bool) {
+		for {
+			room := buffer[held:]
+			n, err := syscall.Read(int(fd), room)
+			if n > 0 {
+				got(n)
+			}
+			switch {
+			case errors.Is(err, syscall.EAGAIN), err == nil && 0 < n && n < len(room):
+				return false // until there is more
+			case n <= 0 && !errors.Is(err, syscall.EINTR):
+				return true
+			}
+		}
+	})
+}
+
+// chunks reads a body in HTTP/1.1's chunked coding.
+type chunks struct {
+	left   int // bytes of the chunk still to come
+	size   int // of the next one, as far as it has been read
+	digits bool
+}
+
+// text returns what of b is text, in its place.
+func (c *chunks) text(b []byte) []byte {
+	text := b[:0]
+	for len(b) > 0 {
+		if n := min(c.left, len(b)); n > 0 {
+			text, b = append(text, b[:n]...), b[n:]
+			c.left -= n
+			continue
+		}
+		switch d := b[0]; {
+		case '0' <= d && d <= '9':
+			c.size, c.digits = c.size<<4|int(d-'0'), true
+		case 'a' <= d|0x20 && d|0x20 <= 'f':
+			c.size, c.digits = c.size<<4|int(d|0x20-'a'+10), true
+		case d == '\n' && c.digits:
+			*c = chunks{left: c.size}
+		}
+		b = b[1:]
+	}
+	return text
 }
 
 // saw takes note of an event that a watcher has got, and for which it was the next one or not.

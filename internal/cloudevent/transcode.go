@@ -37,7 +37,7 @@ func (e *Encoder) Transcode(document []byte, ev *vstream.Event, slab *Slab) (len
 		return 0, false
 	}
 	ev.Offset, ev.Time, ev.Chain = vstream.OffsetOf(0, key), t.created.UTC(), chain
-	t.nameAll(ev)
+	t.nameAll(ev, slab)
 	e.grade(ev, r)
 
 	end := len(t.buf)
@@ -55,14 +55,16 @@ func (e *Encoder) Transcode(document []byte, ev *vstream.Event, slab *Slab) (len
 	return t.at, true
 }
 
-// A Slab is memory for the JSON of the events of a page, which come and go together: an event
-// that is kept keeps up to slabSize bytes of its neighbours.
+// A Slab is memory for the JSON and the names of the events of a page, which come and go
+// together: an event that is kept keeps up to slabSize bytes of its neighbours, and
+// nameSlabSize of their names.
 type Slab struct {
 	free   []byte
+	names  strings.Builder
 	likely int // bytes that the events to come take
 }
 
-const slabSize = 32 << 10
+const slabSize, nameSlabSize = 32 << 10, 4 << 10
 
 // NewSlab returns a slab for events that have so many bytes of XML.
 func NewSlab(xml int) *Slab {
@@ -78,6 +80,16 @@ func (s *Slab) clone(b []byte) []byte {
 	copy(c, b)
 	s.free, s.likely = s.free[n:], s.likely-n
 	return c
+}
+
+// text returns where to write text to, of which there are so many bytes at most: all within
+// one piece of memory, so that strings of it stay what they are.
+func (s *Slab) text(most int) *strings.Builder {
+	if s.names.Cap()-s.names.Len() < most {
+		s.names = strings.Builder{}
+		s.names.Grow(max(most, min(s.likely/8, nameSlabSize)))
+	}
+	return &s.names
 }
 
 // Element is what the elements of a page of events are called.
@@ -171,20 +183,29 @@ func (t *transcript) class() *classRecipe {
 	return classes.get(name, newClassRecipe)
 }
 
-// nameAll fills in the texts of an event, which share one piece of memory.
-func (t *transcript) nameAll(ev *vstream.Event) {
+// nameAll fills in the texts of an event.
+func (t *transcript) nameAll(ev *vstream.Event, slab *Slab) {
 	if t.noted[noteNetwork].absent() {
 		t.noted[noteNetwork] = t.noted[noteSwitch]
 	}
-	t.names = t.names[:0]
-	var ends [notes]int
+	most := int32(0)
 	for n := firstText; n < notes; n++ {
-		if s := t.noted[n]; !s.absent() {
-			t.names = appendDecoded(t.names, t.xml[s.from:s.to], s.coded)
-		}
-		ends[n] = len(t.names)
+		most += t.noted[n].to - t.noted[n].from // a reference is longer than its character
 	}
-	all := string(t.names)
+	b := slab.text(int(most))
+	var ends [notes]int
+	ends[firstText-1] = b.Len()
+	for n := firstText; n < notes; n++ {
+		s := t.noted[n]
+		if s.coded {
+			t.names = appendDecoded(t.names[:0], t.xml[s.from:s.to])
+			b.Write(t.names)
+		} else {
+			b.Write(t.xml[s.from:s.to])
+		}
+		ends[n] = b.Len()
+	}
+	all := b.String()
 	text := func(n note) string { return all[ends[n-1]:ends[n]] }
 	ev.User, ev.Message = text(noteUser), text(noteMessage)
 	ev.Datacenter, ev.Cluster, ev.Host, ev.VM = text(noteDatacenter), text(noteCluster), text(noteHost), text(noteVM)
@@ -208,10 +229,7 @@ func (e *Encoder) grade(ev *vstream.Event, r *classRecipe) {
 
 // appendDecoded appends the text of XML that was transcribed, so that its references are
 // known to be ones.
-func appendDecoded(b, text []byte, coded bool) []byte {
-	if !coded {
-		return append(b, text...)
-	}
+func appendDecoded(b, text []byte) []byte {
 	for {
 		i := bytes.IndexByte(text, '&')
 		if i < 0 {
