@@ -22,6 +22,7 @@ type goal struct {
 	peer   string  // empty: there is none
 	other  float64 // the peer's
 	broken string  // why it was not reached whatever the value; or empty
+	limit  string  // what keeps it from being better, for when it was not reached; or empty
 }
 
 // reached reports whether the figure is as it should be.
@@ -85,9 +86,13 @@ func (b *bench) all() []section {
 	if len(b.goals) == 0 {
 		return b.sections
 	}
-	return append([]section{{"Figures to reach",
-		"Each beside a peer that was measured in the same run, on the same machine. Whether it was reached is decided by the figure as measured, not as shown.",
-		b.goalGrid()}}, b.sections...)
+	note := "Each beside a peer that was measured in the same run, on the same machine. Whether it was reached is decided by the figure as measured, not as shown."
+	for i := range b.goals {
+		if g := &b.goals[i]; !g.reached() && g.limit != "" {
+			note += " Missed, " + g.what + ": " + g.limit + "."
+		}
+	}
+	return append([]section{{"Figures to reach", note, b.goalGrid()}}, b.sections...)
 }
 
 // text returns the figures for a terminal.
