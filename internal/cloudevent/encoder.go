@@ -91,21 +91,23 @@ func (e *Encoder) write(w *writer, out *vstream.Event, data reflect.Value, trunc
 // classify says what kind of event ev is. Extensions and vCenter's own newer parts do
 // not add classes: they send an EventEx or an ExtendedEvent with an id of its own.
 func (e *Encoder) classify(out *vstream.Event, ev types.BaseEvent, goName string) {
+	class := "event"
 	switch ev := ev.(type) {
 	case *types.EventEx:
-		out.Class, out.Type, out.Severity = "eventex", ev.EventTypeId, ev.Severity
-		if out.Severity == "" {
-			out.Severity = "info"
-		}
+		class, out.Type, out.Severity = "eventex", ev.EventTypeId, ev.Severity
 	case *types.ExtendedEvent:
-		out.Class, out.Type = "extendedevent", ev.EventTypeId
-	default:
-		out.Class = "event"
+		class, out.Type = "extendedevent", ev.EventTypeId
 	}
+	e.grade(out, class, goName)
+}
+
+// grade fills in what an event does not say itself of its type and severity.
+func (e *Encoder) grade(out *vstream.Event, class, goName string) {
+	out.Class = class
 	if out.Type == "" {
 		out.Type = goName
 	}
-	if out.Severity == "" {
+	if out.Severity == "" && class != "eventex" {
 		out.Severity = e.Severity[out.Type]
 	}
 	if out.Severity == "" {

@@ -38,7 +38,7 @@ func (e *Encoder) Transcode(document []byte, ev *vstream.Event, slab *Slab) (len
 	}
 	ev.Offset, ev.Time, ev.Chain = vstream.OffsetOf(0, key), t.created.UTC(), chain
 	t.nameAll(ev, slab)
-	e.grade(ev, r)
+	e.grade(ev, r.class, r.name)
 
 	end := len(t.buf)
 	t.buf = e.appendHead(t.buf, ev, t.utc)
@@ -164,8 +164,8 @@ func (t *transcript) begin(document []byte) {
 	t.noted, t.utc = [notes]span{}, nil
 }
 
-// class reads the element's tag and returns the recipe of the class
-// that it names; nil if there is none.
+// class reads the element's tag and returns the recipe of the class that it names; nil if
+// there is none.
 func (t *transcript) class() *classRecipe {
 	if !t.skip("<" + Element) {
 		return nil
@@ -211,20 +211,6 @@ func (t *transcript) nameAll(ev *vstream.Event, slab *Slab) {
 	ev.Datacenter, ev.Cluster, ev.Host, ev.VM = text(noteDatacenter), text(noteCluster), text(noteHost), text(noteVM)
 	ev.Datastore, ev.Network = text(noteDatastore), text(noteNetwork)
 	ev.Type, ev.Severity = text(noteType), text(noteSeverity)
-}
-
-// grade says of which kind an event is, as classify does of a decoded one.
-func (e *Encoder) grade(ev *vstream.Event, r *classRecipe) {
-	ev.Class = r.class
-	if ev.Type == "" {
-		ev.Type = r.name
-	}
-	if ev.Severity == "" && r.class != "eventex" {
-		ev.Severity = e.Severity[ev.Type]
-	}
-	if ev.Severity == "" {
-		ev.Severity = "info"
-	}
 }
 
 // appendDecoded appends the text of XML that was transcribed, so that its references are
