@@ -1,4 +1,4 @@
-//go:build unix
+//go:build unix && !race
 
 package filter_test
 
@@ -31,6 +31,8 @@ func work(f func()) time.Duration {
 	return least
 }
 
+// Not under the race detector, which makes some expressions dearer than others.
+
 // The limit is only as good as the model behind it: whatever an expression does, reaching the
 // limit must take a similar time. The simplest one decodes the event, as all do, and then
 // reaches the limit in about a millisecond.
@@ -40,13 +42,20 @@ func TestReachingTheLimitTakesASimilarTimeForEveryExpression(t *testing.T) {
 		f := expression(t, source)
 		return work(func() { _, _ = f.Match("vc1", e) })
 	}
-	simple := reach(costly[0])
+	var longest float64
 	for _, source := range costly[1:] {
-		if took := reach(source); took > 5*simple {
-			t.Errorf("%.80s takes %v, the simplest %v", source, took, simple)
+		// Side by side, and again when it was too long: others use this machine too.
+		ratio := math.Inf(1)
+		for tries := 0; tries < 5 && ratio > 5; tries++ {
+			simple := reach(costly[0])
+			ratio = min(ratio, float64(reach(source))/float64(simple))
+		}
+		longest = max(longest, ratio)
+		if ratio > 5 {
+			t.Errorf("%.80s takes %.1f times as long as the simplest", source, ratio)
 		}
 	}
-	t.Logf("the simplest takes %v", simple)
+	t.Logf("the worst takes %.1f times as long as the simplest", longest)
 }
 
 func TestCompilingIsQuickWhateverIsCompiled(t *testing.T) {
