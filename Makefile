@@ -1,4 +1,4 @@
-# Run "make" for the list of targets. Nothing is needed but Go, git and make.
+# Run "make" for the list of targets. Nothing is needed but Go, git and make; npm for the page.
 
 SHELL       := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -80,6 +80,12 @@ microbench: ## the Go benchmarks; BENCH=regexp for some of them
 .PHONY: demo
 demo: build ## vstream with a simulated vCenter to look at
 	./vstream demo
+
+.PHONY: ui
+ui: ## the page, from web into internal/webui/dist; needs Node 20 and npm
+	cd web
+	npm ci
+	npm run build
 
 .PHONY: docs
 docs: ## what is generated from the code

@@ -31,6 +31,7 @@ var permitted = map[string][]string{
 		"vstream", "vstream/internal/duration", "vstream/internal/filter", "vstream/internal/index", "vstream/internal/spelling",
 		"github.com/klauspost/compress/zstd",
 	},
+	"internal/webui":       {},
 	"internal/filter":      {"vstream", "vstream/internal/spelling", "cel.dev/cel-go"},
 	"internal/access":      {"github.com/coreos/go-oidc", "github.com/go-jose/go-jose", "golang.org/x/time/rate"},
 	"internal/cloudevent":  {"vstream", "github.com/vmware/govmomi/vim25"},
@@ -53,7 +54,7 @@ var permitted = map[string][]string{
 	},
 	"cmd/vstream": {
 		"vstream", "vstream/client", "vstream/internal/access", "vstream/internal/cloudevent", "vstream/internal/collector", "vstream/internal/contexts", "vstream/internal/duration", "vstream/internal/httpapi", "vstream/internal/index",
-		"vstream/internal/memlog", "vstream/internal/metrics", "vstream/internal/natslog", "vstream/internal/output", "vstream/internal/simulator", "vstream/internal/spelling", "vstream/internal/vcenter",
+		"vstream/internal/memlog", "vstream/internal/metrics", "vstream/internal/natslog", "vstream/internal/output", "vstream/internal/simulator", "vstream/internal/spelling", "vstream/internal/vcenter", "vstream/internal/webui",
 		"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/dustin/go-humanize", "golang.org/x/sync/errgroup", "golang.org/x/sys/unix",
 		"go.yaml.in/yaml/v3",
 	},

@@ -29,6 +29,7 @@ import (
 	"vstream/internal/metrics"
 	"vstream/internal/natslog"
 	"vstream/internal/vcenter"
+	"vstream/internal/webui"
 )
 
 func serveCommand() *cobra.Command {
@@ -218,6 +219,7 @@ func (c *config) serve(ctx context.Context, engine *natslog.Engine, readings []r
 		Listener:    guard.Listener(listener),
 		WatchMaxAge: c.watchMaxAge,
 		Admit:       func(r *http.Request) (func(), bool) { return watches.Acquire(access.Client(r)) },
+		UI:          webui.Files(),
 		Logger:      logger,
 	}
 	api.Guard = func(next http.Handler) http.Handler { return guard.Handler(next, api.Deny) }

@@ -67,9 +67,13 @@ func (s *Server) getDocs(w http.ResponseWriter, r *http.Request) error {
 
 // getDocsScript answers with the script of the page.
 func (s *Server) getDocsScript(w http.ResponseWriter, r *http.Request) error {
-	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+	w.Header().Set("Cache-Control", forEver)
 	return docsScript.write(w, r)
 }
+
+// forEver is the caching of what is at another address when it changes. It is no secret, and
+// the same for all.
+const forEver = "public, max-age=31536000, immutable"
 
 // A file is content that is part of the program.
 type file struct {
@@ -99,7 +103,7 @@ func newFile(media string, body []byte) *file {
 func (f *file) write(w http.ResponseWriter, r *http.Request) error {
 	h := w.Header()
 	h.Set("ETag", `W/"`+f.hash+`"`) // weak, for it is the same whatever the encoding
-	h.Set("Vary", "Accept-Encoding")
+	h.Add("Vary", "Accept-Encoding")
 	if matches(r.Header.Values("If-None-Match"), `"`+f.hash+`"`) {
 		w.WriteHeader(http.StatusNotModified)
 		return nil

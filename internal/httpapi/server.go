@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -59,6 +60,9 @@ type Server struct {
 	// Admit is asked before a watch begins, or a page that waits, and told when it has ended;
 	// nil admits all.
 	Admit func(*http.Request) (release func(), ok bool)
+	// UI is the page that browsers get at /: index.html, and in a directory what it loads, under
+	// names that change with the content; nil answers all with a text.
+	UI fs.FS
 	// Metrics answers at /metrics; nil serves none.
 	Metrics http.Handler
 	Logger  *slog.Logger
@@ -133,9 +137,20 @@ func (s *Server) routes(stopping context.Context) *routes {
 		docsScriptPath:         s.getDocsScript,
 		"/healthz":             s.healthy,
 		"/readyz":              s.ready,
-		"/{$}":                 s.welcome,
 	} {
 		mux.Handle(path, s.resource(stopping, get))
+	}
+	var ui map[string]*file
+	if s.UI != nil {
+		ui = uiFiles(s.UI)
+	}
+	mux.Handle("/{$}", s.resource(stopping, s.start(ui[indexFile])))
+	for name, f := range ui {
+		if name != indexFile {
+			mux.Handle("/"+name, s.resource(stopping, func(w http.ResponseWriter, r *http.Request) error {
+				return writeUI(f, forEver, w, r)
+			}))
+		}
 	}
 	if s.Metrics != nil {
 		mux.Handle("/metrics", s.resource(stopping, func(w http.ResponseWriter, r *http.Request) error {
