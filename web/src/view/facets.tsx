@@ -1,0 +1,7 @@
+import type { App } from "../model/app";
+import { useModels } from "../model/model";
+
+export function Facets({ app }: { app: App }) {
+  useModels(app);
+  return <div class="facets" />;
+}

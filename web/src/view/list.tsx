@@ -1,0 +1,210 @@
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { count, date, time, zone } from "../format";
+import type { App } from "../model/app";
+import { useModels } from "../model/model";
+import { type Hole, isHole, type Item, type Row } from "../model/row";
+import { Empty } from "./empty";
+import { HoleRow } from "./hole";
+import { useVirtual } from "./virtual";
+
+/** The height of a row in pixels, which list.css has too. */
+const rowHeight = 24;
+/** How near the end of what is loaded more is asked for, in rows. */
+const ahead = 60;
+
+export function List({ app }: { app: App }) {
+  useModels(app, app.feed, app.settings, app.catalogue, app.vcenters);
+  const { feed, settings } = app;
+  const newestFirst = settings.order === "newest";
+  const n = feed.items.length;
+  const scroll = useRef<HTMLDivElement>(null);
+  const virtual = useVirtual(scroll, n, rowHeight);
+  const indexOf = (i: number) => (newestFirst ? n - 1 - i : i);
+  useSteadyPlace(app, scroll, newestFirst);
+  useSelectedInView(app, virtual.scrollToIndex.bind(virtual), indexOf);
+
+  const rows = virtual.getVirtualItems();
+  const oldest = rows.length > 0 ? (newestFirst ? n - 1 - (rows.at(-1)?.index ?? 0) : (rows[0]?.index ?? 0)) : 0;
+  const newest = rows.length > 0 ? (newestFirst ? (rows[0]?.index ?? 0) : n - 1 - (rows.at(-1)?.index ?? 0)) : 0;
+  useEffect(() => {
+    if (feed.phase !== "ready" || n === 0 || feed.problem) return;
+    if (oldest < ahead && feed.hasOlder && !feed.searching) void feed.loadOlder();
+    if (newest < ahead && feed.hasNewer) void feed.loadNewer();
+  });
+
+  const several = (app.vcenters.value?.length ?? 0) > 1;
+  const columns = ["Time", "Severity", "Event", "Target", ...(several ? ["vCenter"] : []), "User", "Message", "Offset"];
+  const today = date(Date.now(), settings.utc);
+  const arrived = feed.pending.length;
+  return (
+    <section class={`list${several ? " several" : ""}${feed.phase === "loading" ? " stale" : ""}`} aria-label="Events">
+      <div
+        class="grid"
+        role="grid"
+        tabIndex={0}
+        aria-rowcount={feed.hasOlder || feed.hasNewer ? -1 : n + 1}
+        aria-activedescendant={app.selected && rows.some((r) => keyAt(feed.items, indexOf(r.index)) === app.selectedKey) ? idOf(app.selectedKey) : undefined}
+        aria-label="Events, one a row"
+      >
+        <div class="row heads" role="row" aria-rowindex={1}>
+          {columns.map((name) => (
+            <div key={name} class={`cell ${name.toLowerCase()}`} role="columnheader">
+              {name === "Time" ? (
+                <button type="button" class="plain" title="Local time or UTC (t)" onClick={() => settings.setUTC(!settings.utc)}>
+                  Time ({settings.utc ? "UTC" : zone(Date.now(), false)})
+                </button>
+              ) : name === "Offset" ? (
+                <button type="button" class="plain" title="Newest or oldest on top (o)" aria-label={`Offset, ${settings.order} on top`} onClick={() => app.setOrder(newestFirst ? "oldest" : "newest")}>
+                  Offset {newestFirst ? "↓" : "↑"}
+                </button>
+              ) : (
+                name
+              )}
+            </div>
+          ))}
+        </div>
+        {arrived > 0 && (
+          <button type="button" class={newestFirst ? "arrived" : "arrived below"} onClick={() => comeBack(app, scroll.current, newestFirst)}>
+            {count(arrived)}
+            {feed.overflowed && "+"} new event{arrived === 1 ? "" : "s"} {feed.paused ? "since you paused" : "while you point"} · jump to newest <kbd>G</kbd>
+          </button>
+        )}
+        <div
+          ref={scroll}
+          class="scroll"
+          role="presentation"
+          onScroll={() => scrolled(app, scroll.current, newestFirst)}
+          onPointerMove={(e) => e.pointerType === "mouse" && feed.hold(true)}
+          onPointerLeave={() => feed.hold(false)}
+        >
+          <div class="all" role="rowgroup" style={{ height: `${virtual.getTotalSize()}px` }}>
+            {rows.map((r) => {
+              const index = indexOf(r.index);
+              const item = feed.items[index];
+              if (!item) return null;
+              const place = { transform: `translateY(${r.start}px)` };
+              return isHole(item) ? (
+                <HoleRow key={item.key} app={app} hole={item as Hole} index={r.index} place={place} />
+              ) : (
+                <EventRow key={item.key} app={app} row={item} index={r.index} place={place} several={several} today={today} />
+              );
+            })}
+          </div>
+          {n === 0 ? <Empty app={app} /> : <End app={app} />}
+        </div>
+      </div>
+    </section>
+  );
+}
+
+function keyAt(items: Item[], index: number): string {
+  return items[index]?.key ?? "";
+}
+
+/** The id of a row in the document. */
+export function idOf(key: string): string {
+  return "row-" + key.replace("/", "-");
+}
+
+interface RowProps {
+  app: App;
+  row: Row;
+  index: number;
+  place: { transform: string };
+  several: boolean;
+  today: string;
+}
+
+function EventRow({ app, row, index, place, several, today }: RowProps) {
+  const { utc } = app.settings;
+  const day = date(row.at, utc);
+  const marked = app.selectedKey === row.key;
+  return (
+    <div
+      id={idOf(row.key)}
+      class={`row event ${row.severity || "other"}${marked ? " marked" : ""}${index % 2 ? " odd" : ""}`}
+      role="row"
+      aria-rowindex={index + 2}
+      aria-selected={marked}
+      style={place}
+      onClick={() => app.select(row, true)}
+    >
+      <div class="cell time" role="gridcell" title={`${day} ${time(row.at, utc)} ${zone(row.at, utc)}`}>
+        {day !== today && <span class="day">{day.slice(5)} </span>}
+        {time(row.at, utc)}
+      </div>
+      <div class="cell severity" role="gridcell">{row.severity || "—"}</div>
+      <div class="cell event" role="gridcell" title={row.type}>{app.catalogue.title(row.type)}</div>
+      <div class="cell target" role="gridcell" title={row.target}>{row.target ? <><span class={`kind ${row.kind}`} title={row.kind} />{row.target}</> : "—"}</div>
+      {several && <div class="cell vcenter" role="gridcell" title={row.vcenter}>{row.vcenter}</div>}
+      <div class="cell user" role="gridcell" title={row.user}>{row.user || "—"}</div>
+      <div class="cell message" role="gridcell" title={row.message}>{row.message}</div>
+      <div class="cell offset" role="gridcell">{count(Number(row.id))}</div>
+    </div>
+  );
+}
+
+/** What is behind the oldest event that is loaded. */
+function End({ app }: { app: App }) {
+  const { feed } = app;
+  if (feed.problem?.passes) {
+    return (
+      <p class="end">
+        Older events could not be loaded: {feed.problem.message}. <button type="button" onClick={() => void feed.loadOlder()}>Try again</button>
+      </p>
+    );
+  }
+  if (feed.busy.older || feed.searching) return <p class="end">Looking further back…</p>;
+  if (feed.hasOlder) {
+    return <p class="end"><button type="button" onClick={() => void feed.search()}>Look further back</button></p>;
+  }
+  return <p class="end">{app.query.since ? "Nothing older in this time." : "Nothing older: the log begins here."}</p>;
+}
+
+/** Scrolling away from the newest events makes the list stand still. */
+function scrolled(app: App, box: HTMLElement | null, newestFirst: boolean): void {
+  if (!box || app.feed.still || app.feed.phase !== "ready") return;
+  const away = newestFirst ? box.scrollTop : box.scrollHeight - box.clientHeight - box.scrollTop;
+  if (away > rowHeight) app.feed.pause();
+}
+
+function comeBack(app: App, box: HTMLElement | null, newestFirst: boolean): void {
+  app.feed.resume();
+  void app.feed.newest();
+  box?.scrollTo({ top: newestFirst ? 0 : box.scrollHeight });
+}
+
+/** Keeps what is seen where it is when rows are added or dropped above it. */
+function useSteadyPlace(app: App, scroll: { current: HTMLElement | null }, newestFirst: boolean): void {
+  const { feed } = app;
+  const last = useRef({ oldEnd: 0, generation: -1, newestFirst });
+  useLayoutEffect(() => {
+    const box = scroll.current;
+    if (!box) return;
+    const before = last.current;
+    last.current = { oldEnd: feed.oldEnd, generation: feed.generation, newestFirst };
+    if (before.generation !== feed.generation || before.newestFirst !== newestFirst) {
+      box.scrollTop = newestFirst ? 0 : box.scrollHeight;
+    } else if (!newestFirst && before.oldEnd !== feed.oldEnd && feed.still) {
+      box.scrollTop += (feed.oldEnd - before.oldEnd) * rowHeight;
+    } else if (!newestFirst && !feed.still) {
+      box.scrollTop = box.scrollHeight;
+    }
+  });
+}
+
+/** Brings the marked row into view when another one is marked, as with j and k. */
+function useSelectedInView(app: App, scrollTo: (index: number, options: { align: "auto" | "center" }) => void, indexOf: (i: number) => number): void {
+  const key = app.selectedKey;
+  const { generation } = app.feed;
+  const last = useRef("");
+  useEffect(() => {
+    const mark = `${key} ${generation}`;
+    if (key === "" || last.current === mark) return;
+    const at = app.feed.items.findIndex((item) => item.key === key);
+    if (at < 0) return;
+    const elsewhere = last.current.split(" ")[1] !== String(generation);
+    last.current = mark;
+    scrollTo(indexOf(at), { align: elsewhere ? "center" : "auto" });
+  });
+}
