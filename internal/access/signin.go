@@ -189,9 +189,16 @@ func local(path string) string {
 }
 
 // opensPage reports whether a person opens r in a browser, which wants a page, not a
-// problem document.
+// problem document. Over plain HTTP browsers say so to their own machine only; of others
+// they ask for HTML.
 func opensPage(r *http.Request) bool {
-	return r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Mode") == "navigate"
+	if r.Method != http.MethodGet {
+		return false
+	}
+	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {
+		return mode == "navigate"
+	}
+	return strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
 func toSignIn(w http.ResponseWriter, r *http.Request) {

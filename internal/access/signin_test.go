@@ -199,6 +199,36 @@ func TestAPersonWhoOpensAPageIsSentToTheSignIn(t *testing.T) {
 	if w := ask(g, "GET", "/ui", "Sec-Fetch-Mode: cors"); w.Code != 401 {
 		t.Errorf("a script of a page gets %d", w.Code)
 	}
+	for header, status := range map[string]int{ // of browsers, over plain HTTP, and of others
+		"Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8": 303,
+		"Accept: */*":              401,
+		"Accept: application/json": 401,
+	} {
+		if w := ask(g, "GET", "/ui", header); w.Code != status {
+			t.Errorf("%s: %d, want %d", header, w.Code, status)
+		}
+	}
+}
+
+func TestWhoSignedInCanSignOutAndOthersCannot(t *testing.T) {
+	g := guard(t, Config{TokensFile: tokensFile(t, map[string]string{"a": "alice"})})
+	for header, signedIn := range map[string]bool{
+		bearing("a"):                         false,
+		"Cookie: " + plainCookie + "=" + "a": true,
+	} {
+		var name string
+		var can bool
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest("GET", "/", nil)
+		key, value, _ := strings.Cut(header, ": ")
+		r.Header.Set(key, value)
+		g.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			name, can = Identity(r.Context()), SignedIn(r.Context())
+		}), deny).ServeHTTP(w, r)
+		if w.Code != 200 || name != "alice" || can != signedIn {
+			t.Errorf("%s: %d, %q, signed in: %t", header, w.Code, name, can)
+		}
+	}
 }
 
 // A pipes is a listener of connections within a bubble.
