@@ -338,18 +338,25 @@ func (v *VCenter) open(ctx context.Context, at vstream.Position, done vstream.Of
 	var expired *vstream.ExpiredError
 	held, _ := v.Log.Range()
 	switch {
-	case errors.As(err, &expired): // just now: its reader will be told
-		s.done = first - 1
-	case err != nil:
+	case err != nil && !errors.As(err, &expired):
 		return nil, err
 	case len(previous) > 0:
 		s.done = previous[len(previous)-1].Offset
-	case first == held.Earliest:
+	case err == nil && held.Earliest <= first: // the oldest; below the earliest offset not even a late event is held
+		s.done = held.Earliest - 1
+	default: // dropped just now, or a late event whose neighbours were: who comes again here has missed something
 		s.done = first - 1
-	default: // the oldest, but what it tells of offsets is not simple
-		s.done = -1
+		for v.holds(ctx, s.done) { // a late event, whose place is elsewhere
+			s.done--
+		}
 	}
 	return s, nil
+}
+
+// holds reports whether the log holds an event at exactly this offset.
+func (v *VCenter) holds(ctx context.Context, offset vstream.Offset) bool {
+	_, err := v.Log.Get(ctx, offset)
+	return err == nil
 }
 
 // aheadPatience is how long a log may take to reach a cursor after its vCenter was reached:
