@@ -15,8 +15,10 @@ const signs = [
   /\b(?:has|size)\(\s*data\b/,
 ];
 
-/** Takes a text for an expression in CEL if it has what only expressions have. */
+/** Takes a text for an expression in CEL if it has what only expressions have; none begins as vm: does. */
 export function kindOf(text: string): Kind {
+  const filter = /^\s*([\w ]+):/.exec(text);
+  if (filter && fieldCalled(filter[1] ?? "")) return "text";
   return signs.some((sign) => sign.test(text)) ? "cel" : "text";
 }
 

@@ -10,9 +10,14 @@ export function Chips({ app, search }: { app: App; search: Search }) {
   if (parts.length === 0) return null;
   return (
     <ul class="chips" aria-label="Filters">
-      {parts.map((part) => <Chip key={JSON.stringify(part)} app={app} search={search} part={part} />)}
+      {parts.map((part) => <Chip key={keyOf(part)} app={app} search={search} part={part} />)}
     </ul>
   );
+}
+
+/** A chip stays the same, and keeps the focus, when its value is left out instead. */
+function keyOf(part: Part): string {
+  return "field" in part ? `${part.field}:${part.value.replace(/^!/, "")}` : Object.keys(part).join();
 }
 
 function Chip({ app, search, part }: { app: App; search: Search; part: Part }) {

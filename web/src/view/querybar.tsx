@@ -12,9 +12,10 @@ import { Fault } from "./verdict";
 
 /** What the page is about, and what one can do with it. */
 export function QueryBar({ app }: { app: App }) {
-  useModels(app, app.feed);
   const [search] = useState(() => new Search(app));
+  useModels(app, app.feed, search);
   const { problem } = app.feed;
+  const refused = problem?.status === 400 && search.editing !== "filter" ? problem : null;
   return (
     <div class="querybar" role="search" aria-label="Events">
       <SearchBox app={app} search={search} />
@@ -27,7 +28,7 @@ export function QueryBar({ app }: { app: App }) {
         <DownloadMenu app={app} />
       </div>
       <div class="refused" role="status" aria-live="polite">
-        {problem?.status === 400 && <Fault expression={app.query.filter} problem={problem} />}
+        {refused && <Fault expression={app.query.filter} problem={refused} />}
       </div>
     </div>
   );

@@ -152,14 +152,14 @@ function useRefocus(field: { current: HTMLInputElement | null }, long: boolean):
   }, [long]);
 }
 
-/** Selects what is wrong in the field. */
+/** Goes to what is wrong in the field. */
 function showFault(field: HTMLInputElement | null, search: Search): void {
   const { verdict } = search.check;
   field?.focus();
   const error = verdict.is === "bad" ? verdict.problem.document.errors?.[0] : undefined;
   if (!field || !error) return;
   const { index } = placeIn(search.text, error.line, error.column);
-  field.setSelectionRange(index, Math.min(index + 1, search.text.length));
+  field.setSelectionRange(index, index);
 }
 
 /** A click beside the chips is one into the field. */
