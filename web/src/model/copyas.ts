@@ -29,10 +29,10 @@ export function javaScript(text: string): string {
 /** All ways, for the server at an origin as https://vstream.example.com. */
 export function waysOf(query: Query, origin: string, now: number): Way[] {
   const historical = isHistorical(query);
-  const what = historical ? `At most ${page} events of the time that is shown.` : "The events that happen, until stopped.";
+  const what = historical ? `At most ${page} events of the time that is shown.` : `The events ${query.since ? "since then, and those " : ""}that happen, until stopped.`;
   return [
     { name: "curl", hint: what, code: curl(query, origin, now) },
-    { name: "vstream", hint: historical ? "All events of the time that is shown." : "The newest events and those that happen, until stopped; comes again by itself.", code: vstream(query, origin, now) },
+    { name: "vstream", hint: historical ? "All events of the time that is shown." : `${what.slice(0, -1)}; comes again by itself.`, code: vstream(query, origin, now) },
     { name: historical ? "JavaScript" : "EventSource", hint: historical ? what : "For pages of the same origin; comes again by itself.", code: eventSource(query, origin, now) },
     { name: "PowerShell", hint: what, code: powerShellCode(query, origin, now) },
   ];

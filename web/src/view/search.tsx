@@ -95,8 +95,10 @@ export function SearchBox({ app, search }: { app: App; search: Search }) {
             aria-controls="suggestions" aria-activedescendant={marked ? `suggestion-${active}` : undefined}
           />
         )}
-        <Switch kind={kind} onChoose={(k) => { search.choose(k); field.current?.focus(); }} />
-        <kbd aria-hidden="true">/</kbd>
+        <div class="search-end">
+          <Switch kind={kind} onChoose={(k) => { search.choose(k); field.current?.focus(); }} />
+          <kbd aria-hidden="true" title="Press / to search">/</kbd>
+        </div>
       </div>
       <ul id="suggestions" class={shown ? "below suggestions" : "below"} role="listbox" aria-label="Suggestions" hidden={!shown}>
         {suggestions.map((s, i) => <Option key={JSON.stringify(s)} id={`suggestion-${i}`} suggestion={s} active={i === active} onTake={() => take(s)} />)}
