@@ -108,6 +108,7 @@ test("times in seconds are written as the command line reads them", () => {
   const query = q({ since: "1795356000", until: "1795359600000" });
   assert.match(vstream(query, origin, now), /--since 2026-11-22T14:00:00\.000Z \\\n {2}--until 2026-11-22T15:00:00\.000Z/);
   assert.equal(paramsOf(query, now).get("until"), "2026-11-22T15:00:00.000Z");
+  assert.equal(paramsOf(q({ since: "9".repeat(20) }), now).get("since"), "9".repeat(20));
 });
 
 test("the command line has its own names for some fields", () => {

@@ -75,13 +75,16 @@ const facets: Facets = {
 };
 
 test("suggestions are fields, and values that have the text", () => {
-  const shown = (text: string) => suggestionsFor(text, facets).map((s) => (s.is === "field" ? s.text : `${s.not ? "!" : ""}${s.field}=${s.value}`));
+  const none = { field: null, found: [] };
+  const shown = (text: string, more: Parameters<typeof suggestionsFor>[2] = none) => suggestionsFor(text, facets, more).map((s) => (s.is === "field" ? s.text : `${s.not ? "!" : ""}${s.field}=${s.value}`));
   assert.deepEqual(shown("ho"), ["host:"]);
   assert.deepEqual(shown("web"), ["vm=db-web", "host=esx-web", "vm=web-07"]);
   assert.deepEqual(shown("vm:web"), ["vm=web-07", "vm=db-web"]);
   assert.deepEqual(shown("vm:!web-"), ["!vm=web-07"]);
   assert.deepEqual(shown("severity:"), ["severity=error", "severity=warning", "severity=info", "severity=user"]);
-  assert.deepEqual(suggestionsFor("vm:", null), []);
+  assert.deepEqual(shown("vm:web", { field: "vm", found: [{ value: "web-07", count: 3 }, { value: "web-99", count: 1 }] }), ["vm=web-07", "vm=web-99", "vm=db-web"]);
+  assert.deepEqual(shown("vm:web", { field: "host", found: [{ value: "web-99", count: 1 }] }), ["vm=web-07", "vm=db-web"]);
+  assert.deepEqual(suggestionsFor("vm:", null, none), []);
 });
 
 function searchIn(query: Query): { search: Search; app: { query: Query; setQuery(q: Query): void } } {
@@ -127,6 +130,8 @@ test("a range is said in words", () => {
   assert.equal(words({ since: "2026-11-21T14:00:00Z" }), "Since 14:00, 21 Nov UTC");
   assert.equal(words({ until: "2026-11-21T14:00:00Z" }), "Until 14:00, 21 Nov UTC");
   assert.equal(words({ since: "nonsense" }), "Since nonsense");
+  assert.equal(words({ since: "9".repeat(20) }), "Since " + "9".repeat(20));
+  assert.equal(words({ since: "99999999999d", until: "9".repeat(20) }), "Until " + "9".repeat(20));
 });
 
 test("times of fields are read as they were written", () => {

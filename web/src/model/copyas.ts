@@ -50,7 +50,8 @@ export function paramsOf(query: Query, now: number): URLSearchParams {
 
 /** Times in seconds or milliseconds are for programs; RFC 3339 is read everywhere. */
 function fixedTime(text: string, now: number): string {
-  return /^\d+$/.test(text) ? new Date(momentOf(text, now)).toISOString() : text;
+  const at = /^\d+$/.test(text) ? momentOf(text, now) : NaN;
+  return Number.isFinite(at) ? new Date(at).toISOString() : text;
 }
 
 export function curl(query: Query, origin: string, now: number): string {

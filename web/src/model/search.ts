@@ -4,6 +4,7 @@ import { Model } from "./model";
 import { drop, type Part, type Query } from "./query";
 import type { Suggestion } from "./suggest";
 import { type Kind, kindOf, readTyped, want } from "./typed";
+import { Values } from "./values";
 
 /** A Search is what somebody types into the search field, until it becomes a part of the query. */
 export class Search extends Model {
@@ -12,6 +13,8 @@ export class Search extends Model {
   editing: "q" | "filter" | null = null;
   /** What the expression is worth. */
   readonly check = new Check();
+  /** What the field that is typed could be. */
+  readonly values = new Values();
   private chosen: Kind | null = null;
 
   constructor(private readonly app: Pick<App, "query" | "setQuery">) {
@@ -95,6 +98,8 @@ export class Search extends Model {
   }
 
   private look(): void {
+    const open = this.kind === "text" ? readTyped(this.text).open : null;
+    this.values.of(open?.field ?? null, open?.value ?? "", this.app.query);
     this.check.of(this.kind === "cel" && this.text.trim() !== "" ? this.text : "");
     this.changed();
   }

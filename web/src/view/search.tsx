@@ -12,14 +12,14 @@ import { CheckWords } from "./verdict";
 
 /** The filters, and the field for more of them. */
 export function SearchBox({ app, search }: { app: App; search: Search }) {
-  useModels(app, app.facets, search, search.check);
+  useModels(app, app.facets, search, search.check, search.values);
   const field = useRef<HTMLInputElement & HTMLTextAreaElement>(null);
   const [open, setOpen] = useState(false);
   const [active, setActive] = useState(-1);
   const { text, kind } = search;
   const cel = kind === "cel";
   const long = text.includes("\n");
-  const suggestions = open && !cel ? suggestionsFor(text, app.facets.value) : [];
+  const suggestions = open && !cel ? suggestionsFor(text, app.facets.value, search.values) : [];
   const shown = suggestions.length > 0;
   const marked = shown ? suggestions[active] : undefined;
   useRefocus(field, long);
@@ -86,15 +86,17 @@ export function SearchBox({ app, search }: { app: App; search: Search }) {
   return (
     <div class="search">
       <div class={search.check.verdict.is === "bad" ? "search-box bad" : "search-box"} onPointerDown={(e) => toField(e, field.current)}>
-        <Chips app={app} search={search} />
-        {long ? (
-          <textarea {...common} class={cel ? "mono" : ""} rows={Math.min(8, text.split("\n").length)} />
-        ) : (
-          <input
-            {...common} type="text" class={cel ? "mono" : ""} role="combobox" aria-autocomplete="list" aria-expanded={shown}
-            aria-controls="suggestions" aria-activedescendant={marked ? `suggestion-${active}` : undefined}
-          />
-        )}
+        <div class="search-parts">
+          <Chips app={app} search={search} />
+          {long ? (
+            <textarea {...common} class={cel ? "mono" : ""} rows={Math.min(8, text.split("\n").length)} />
+          ) : (
+            <input
+              {...common} type="text" class={cel ? "mono" : ""} role="combobox" aria-autocomplete="list" aria-expanded={shown}
+              aria-controls="suggestions" aria-activedescendant={marked ? `suggestion-${active}` : undefined}
+            />
+          )}
+        </div>
         <div class="search-end">
           <Switch kind={kind} onChoose={(k) => { search.choose(k); field.current?.focus(); }} />
           <kbd aria-hidden="true" title="Press / to search">/</kbd>
