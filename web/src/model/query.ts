@@ -137,8 +137,8 @@ export function momentOf(text: string, now: number): number {
   if (back) {
     let sum = 0;
     for (const [, n, unit] of text.matchAll(/(\d+(?:\.\d+)?)([smhdw])/g)) sum += Number(n) * (units[unit ?? ""] ?? NaN);
-    return now - sum;
+    return new Date(now - sum).getTime(); // NaN where no date is so far away
   }
-  if (/^\d+$/.test(text)) return text.length > 11 ? Number(text) : 1000 * Number(text);
+  if (/^\d+$/.test(text)) return new Date(text.length > 11 ? Number(text) : 1000 * Number(text)).getTime();
   return Date.parse(text);
 }
