@@ -105,9 +105,14 @@ const nouns: Record<Stacked, [one: string, many: string]> = {
   other: ["other", "others"],
 };
 
+/** 3 errors */
+export function partWords(severity: Stacked, n: number): string {
+  return `${count(n)} ${nouns[severity][n === 1 ? 0 : 1]}`;
+}
+
 /** 3 errors, 1 warning; empty for nothing. */
 export function severityWords(counts: Record<Stacked, number>): string {
-  return stacked.filter((s) => counts[s] > 0).map((s) => `${count(counts[s])} ${nouns[s][counts[s] === 1 ? 0 : 1]}`).join(", ");
+  return stacked.filter((s) => counts[s] > 0).map((s) => partWords(s, counts[s])).join(", ");
 }
 
 export function eventWords(n: number): string {
@@ -129,6 +134,11 @@ export function stretchWords({ from, to }: { from: number; to: number }, width: 
   return `${begin} – ${end}`;
 }
 
+/** When a strip begins and ends, as is told at its ends. */
+export function endsOf(strip: Strip, utc: boolean, now: number): [from: string, to: string] {
+  return [momentWords(strip.from, strip.width, utc, now), strip.open ? "now" : momentWords(strip.to, strip.width, utc, now)];
+}
+
 /** What can be seen, in a sentence. */
 export function summaryOf(strip: Strip, utc: boolean, now: number): string {
   const sums: Record<Stacked, number> = { error: 0, warning: 0, user: 0, info: 0, other: 0 };
@@ -138,7 +148,7 @@ export function summaryOf(strip: Strip, utc: boolean, now: number): string {
     if (bucket.total > (highest?.total ?? 0)) highest = bucket;
   }
   const total = stacked.reduce((n, s) => n + sums[s], 0);
-  const words = `${eventWords(total)} from ${momentWords(strip.from, strip.width, utc, now)} to ${strip.open ? "now" : momentWords(strip.to, strip.width, utc, now)}`;
+  const words = `${eventWords(total)} from ${endsOf(strip, utc, now).join(" to ")}`;
   if (!highest) return words;
   const most = stretchWords({ from: highest.at, to: highest.at + strip.width }, strip.width, utc, now);
   return `${words}: ${severityWords(sums)}; most in ${most}, ${count(highest.total)} in ${span(strip.width)}`;

@@ -9,6 +9,8 @@ export interface Stretch {
   from: number;
   to: number;
   why: string;
+  /** Whether nothing is wrong: it is only not there, or not counted. */
+  mild: boolean;
 }
 
 /** A hole of the list, and when what is behind it goes on; null where nothing is. */
@@ -49,12 +51,12 @@ export function stretchesOf(strip: Strip, known: Known, utc: boolean): Stretch[]
   const clock = (at: number) => (date(at, utc) === date(strip.to, utc) ? "" : date(at, utc) + " ") + time(at, utc).slice(0, 8);
   const all: Stretch[] = [];
   if (known.begins !== null) {
-    all.push({ from: strip.from, to: known.begins, why: `The log has nothing from before ${clock(known.begins)}` });
+    all.push({ from: strip.from, to: known.begins, why: `The log has nothing from before ${clock(known.begins)}`, mild: true });
   }
   const since = known.histogram.completeSince;
   if (!known.histogram.complete && since !== null) {
     const at = Date.parse(since);
-    all.push({ from: Math.max(strip.from, known.begins ?? strip.from), to: at, why: `Not all is counted before ${clock(at)}` });
+    all.push({ from: Math.max(strip.from, known.begins ?? strip.from), to: at, why: `Not all is counted before ${clock(at)}`, mild: true });
   }
   for (const { vcenter, from, to } of known.outages) {
     all.push({
@@ -64,13 +66,14 @@ export function stretchesOf(strip: Strip, known: Known, utc: boolean): Stretch[]
         to === null
           ? `${vcenter} has not been read since ${clock(from)}`
           : `${vcenter} was not read from ${clock(from)} to ${clock(to)}; what it still had of that time was read later`,
+      mild: false,
     });
   }
   for (const { hole, to } of known.gaps) {
     const cause = causes[hole.cause];
     if (!cause) continue;
     const most = hole.most === null ? "" : `up to ${count(hole.most)} events: `;
-    all.push({ from: hole.at, to: to ?? hole.at, why: `${cause}: ${most}${hole.text}` });
+    all.push({ from: hole.at, to: to ?? hole.at, why: `${cause}: ${most}${hole.text}`, mild: hole.cause === "buffer" });
   }
   return all
     .filter((s) => s.to >= strip.from && s.from < strip.to && s.from <= s.to)

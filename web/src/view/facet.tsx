@@ -112,7 +112,7 @@ function ValueRow({ app, field, value: v, most }: { app: App; field: Field; valu
       >
         {name}
       </button>
-      <span class="share" aria-hidden="true"><span style={{ width: `${(100 * (v.count ?? 0)) / most}%` }} /></span>
+      <span class="share" aria-hidden="true">{v.count !== null && v.count > 0 && <span style={{ width: `${(100 * v.count) / most}%` }} />}</span>
       <span class="count">{v.count === null ? "" : count(v.count)}</span>
       <button type="button" class="not" title={v.state === "out" ? `No longer exclude ${v.value}` : `All but ${v.value} (Alt-click)`} aria-label={v.state === "out" ? `No longer exclude ${name}` : `Not ${name}`} aria-pressed={v.state === "out"} onClick={not}>
         not

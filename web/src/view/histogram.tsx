@@ -2,7 +2,7 @@ import type { JSX } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { count, span, time } from "../format";
 import type { App } from "../model/app";
-import { bucketAt, eventWords, momentWords, severityWords, type Strip, stretchOf, stretchWords, stripOf, summaryOf } from "../model/buckets";
+import { bucketAt, endsOf, eventWords, momentWords, severityWords, type Strip, stretchOf, stretchWords, stripOf, summaryOf } from "../model/buckets";
 import { useModels } from "../model/model";
 import { gapsOf, stretchesOf } from "../model/stretches";
 import { Plot } from "./plot";
@@ -40,7 +40,9 @@ export function Histogram({ app }: { app: App }) {
     const p = (plot.current = new Plot(canvas.current));
     return () => p.close();
   }, []);
-  useEffect(() => plot.current?.show(strip, utc), [strip, utc, theme]);
+  const now = Date.now();
+  const ends = strip ? endsOf(strip, utc, now) : ["", ""];
+  useEffect(() => plot.current?.show(strip, utc, ends), [strip, utc, theme]);
   useLayoutEffect(() => setChosen(null), [counted && counted.since + counted.until]);
 
   const stretches = useMemo(
@@ -114,7 +116,6 @@ export function Histogram({ app }: { app: App }) {
     }
   };
 
-  const now = Date.now();
   const place = (from: number, to: number) => {
     const whole = strip ? strip.to - strip.from : 1;
     return { left: `${(100 * (from - (strip?.from ?? 0))) / whole}%`, width: `${(100 * (to - from)) / whole}%` };
@@ -150,10 +151,10 @@ export function Histogram({ app }: { app: App }) {
         onBlur={() => setChosen(null)}
       >
         <div ref={canvas} class="canvas" aria-hidden="true" />
-        {stretches.map((s) => <div key={`${s.from} ${s.why}`} class="stretch" style={place(s.from, s.to)} title={s.why} />)}
+        {stretches.map((s) => <div key={`${s.from} ${s.why}`} class={s.mild ? "stretch mild" : "stretch"} style={place(s.from, s.to)} title={s.why} />)}
         {marked && <div class={anchor !== null ? "marked several" : "marked"} style={place(marked.from, marked.to)} />}
-        {strip && <span class="edge">{momentWords(strip.from, strip.width, utc, now)}</span>}
-        {strip && <span class="edge last">{strip.open ? "now" : momentWords(strip.to, strip.width, utc, now)}</span>}
+        <span class="edge">{ends[0]}</span>
+        <span class="edge last">{ends[1]}</span>
         {sums && marked && strip && !histogram.stale && <Readout share={share} title={stretchWords(marked, strip.width, utc, now)} counts={sums} several={anchor !== null} />}
       </div>
       <p class="peak">

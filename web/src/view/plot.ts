@@ -7,8 +7,11 @@ const height = 88;
 const axisHeight = 18;
 /** What is above the highest bar, for the words there. */
 const above = 14;
-/** How near the ends of the strip no mark of the axis is: their own times stand there. */
-const margin = 70;
+/** How wide a character at the ends of the strip is, and how far from there the next mark of the axis. */
+const character = 6.2;
+const margin = 32;
+/** How far apart marks may be, in milliseconds: a second to four weeks. */
+const apart = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800, 1_209_600, 2_419_200].map((s) => 1000 * s);
 
 const nothing: Strip = { from: 0, to: 1, width: 1, buckets: [], most: 0, root: false, open: false };
 
@@ -16,6 +19,7 @@ const nothing: Strip = { from: 0, to: 1, width: 1, buckets: [], most: 0, root: f
 export class Plot {
   private strip = nothing;
   private utc = false;
+  private ends = ["", ""];
   private readonly plot: uPlot;
   private readonly size: ResizeObserver;
 
@@ -39,6 +43,7 @@ export class Plot {
             size: axisHeight,
             gap: 3,
             space: 110,
+            incrs: apart,
             font,
             stroke: () => colourOf("--muted"),
             grid: { show: false },
@@ -59,9 +64,10 @@ export class Plot {
     this.size.observe(box);
   }
 
-  /** Shows a strip, or nothing. */
-  show(strip: Strip | null, utc: boolean): void {
+  /** Shows a strip, or nothing; what stands at its ends is left room for. */
+  show(strip: Strip | null, utc: boolean, ends: string[]): void {
     this.strip = strip ?? nothing;
+    this.ends = ends;
     this.utc = utc;
     this.plot.batch(() => {
       this.plot.setData([this.strip.buckets.map((b) => b.at), this.strip.buckets.map((b) => b.total)], false);
@@ -78,7 +84,8 @@ export class Plot {
   private tick(at: number, apart: number): string | null {
     if (this.strip === nothing) return null;
     const x = this.plot.valToPos(at, "x");
-    return x < margin || x > this.plot.width - margin ? null : tickWords(at, apart, this.utc);
+    const [first = 0, last = 0] = this.ends.map((words) => character * words.length + margin);
+    return x < first || x > this.plot.width - last ? null : tickWords(at, apart, this.utc);
   }
 
   private draw(): void {

@@ -1,5 +1,4 @@
-import { count } from "../format";
-import { type Counted, eventWords, stacked } from "../model/buckets";
+import { type Counted, eventWords, partWords, stacked } from "../model/buckets";
 
 /** What is in the time that somebody points at, beside it. Share is where in the strip, from 0 to 1. */
 export function Readout({ share, title, counts, several }: { share: number; title: string; counts: Counted; several: boolean }) {
@@ -9,7 +8,7 @@ export function Readout({ share, title, counts, several }: { share: number; titl
       <b>{title}</b>
       <span class="sum">{eventWords(counts.total)}</span>
       {stacked.filter((s) => counts[s] > 0).map((s) => (
-        <span key={s} class={s}>{count(counts[s])} {s}</span>
+        <span key={s} class={s}>{partWords(s, counts[s])}</span>
       ))}
       {several && <span class="hint">release, or Enter, to zoom in</span>}
     </div>
