@@ -1,8 +1,10 @@
 import { isAbort, type Problem, problemOf } from "../api/client";
 import { Model } from "./model";
 
-/** How much longer than an answer takes the server is left alone: an asker costs it 2 % of a core. */
-const rest = 50;
+/** How much longer than the server takes for an answer it is left alone: an asker costs it a thirtieth of a core. */
+const rest = 30;
+/** What of the time of an answer is not the server's, but of the way to it and back. */
+const way = 100;
 /** The longest time between two questions of a page that is looked at. */
 const longestPause = 120_000;
 /** An answer that takes so long does not come any more. */
@@ -10,7 +12,7 @@ const patience = 60_000;
 
 /**
  * A Poll asks for something again and again, while the page is visible. A slow answer makes it
- * ask less often: it leaves the server alone for fifty times as long as that took.
+ * ask less often: it leaves the server alone for thirty times as long as that took.
  */
 export abstract class Poll<T> extends Model {
   value: T | null = null;
@@ -22,7 +24,8 @@ export abstract class Poll<T> extends Model {
   pause: number;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private asking = new AbortController();
-  private next = 0;
+  /** When to ask again; infinite while that is not known. */
+  private next = Infinity;
   private running = false;
 
   constructor(protected interval: number) {
@@ -30,7 +33,7 @@ export abstract class Poll<T> extends Model {
     this.pause = interval;
     if (typeof document !== "undefined") {
       document.addEventListener("visibilitychange", () => {
-        if (this.running && !document.hidden) this.wait(this.next - Date.now());
+        if (this.running && !document.hidden && this.next < Infinity) this.wait(this.next - Date.now());
       });
     }
   }
@@ -66,14 +69,15 @@ export abstract class Poll<T> extends Model {
 
   private async once(signal: AbortSignal): Promise<void> {
     const began = performance.now();
-    this.next = Infinity; // the answer says
+    this.next = Infinity;
     try {
       const value = await this.ask(AbortSignal.any([signal, AbortSignal.timeout(patience)]));
       if (signal.aborted) return;
       this.value = value;
       this.problem = null;
       this.at = Date.now();
-      this.pause = Math.max(this.interval, Math.min(longestPause, rest * this.questions * (performance.now() - began)));
+      const took = Math.max(0, performance.now() - began - way);
+      this.pause = Math.max(this.interval, Math.min(longestPause, rest * this.questions * took));
       this.took(value);
     } catch (error) {
       if (isAbort(error) || signal.aborted) return;
