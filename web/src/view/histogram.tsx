@@ -160,7 +160,7 @@ export function Histogram({ app }: { app: App }) {
       <p class="peak">
         {failed && `Not counted: ${histogram.problem?.message}`}
         {!failed && !value && "Counting…"}
-        {!failed && value && !ready && (strip ? "No events in this time" : app.query.since || app.query.until ? "No events in this time" : "No events yet")}
+        {!failed && value && !ready && (app.query.since || app.query.until ? "No events in this time" : "No events yet")}
         {ready && strip.most === 0 && "No events match in this time"}
         {ready && strip.most > 0 && `Highest: ${count(strip.most)} in ${span(strip.width)}`}
         {ready && strip.root && <span title="Heights are as the square roots of the counts, for one bar is far above the others"> · square-root scale</span>}

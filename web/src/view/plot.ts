@@ -7,6 +7,8 @@ const height = 88;
 const axisHeight = 18;
 /** What is above the highest bar, for the words there. */
 const above = 14;
+/** The widest bar: a single event does not fill the strip. */
+const widest = 80;
 /** How wide a character at the ends of the strip is, and how far from there the next mark of the axis. */
 const character = 6.2;
 const margin = 32;
@@ -99,11 +101,12 @@ export class Plot {
       const left = Math.round(this.plot.valToPos(bucket.at, "x", true));
       const right = Math.round(this.plot.valToPos(bucket.at + this.strip.width, "x", true));
       const gap = right - left > 4 * scale ? Math.round(scale) * (right - left > 12 * scale ? 2 : 1) : right - left > 2 ? 1 : 0;
+      const width = Math.max(1, Math.min(right - left - gap, Math.round(widest * scale)));
       let top = ground;
       heightsOf(bucket, this.strip, bbox.height, Math.round(2 * scale)).forEach((h, i) => {
         if (h === 0) return;
         ctx.fillStyle = colours[i] as string;
-        ctx.fillRect(left, top - h, Math.max(1, right - left - gap), h);
+        ctx.fillRect(left + Math.floor((right - left - gap - width) / 2), top - h, width, h);
         top -= h;
       });
     }
