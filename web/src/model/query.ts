@@ -33,8 +33,8 @@ function isField(name: string): name is Field {
   return (fields as readonly string[]).includes(name);
 }
 
-/** Values are separated by commas, so a name that has one is matched with *. */
-function writable(value: string): string {
+/** A value as a query has it: values are separated by commas, so a name that has one is matched with *. */
+export function writable(value: string): string {
   return value.replaceAll(",", "*");
 }
 
