@@ -193,14 +193,17 @@ function usePointing(app: App): (on: boolean) => void {
 /** Keeps what is seen where it is when rows are added or dropped above it. */
 function useSteadyPlace(app: App, scroll: { current: HTMLElement | null }, newestFirst: boolean): void {
   const { feed } = app;
-  const last = useRef({ oldEnd: 0, generation: -1, newestFirst });
+  const last = useRef({ oldEnd: 0, newEnd: 0, hasNewer: false, generation: -1, newestFirst });
   useLayoutEffect(() => {
     const box = scroll.current;
     if (!box) return;
     const before = last.current;
-    last.current = { oldEnd: feed.oldEnd, generation: feed.generation, newestFirst };
+    const newEnd = feed.items.length - feed.oldEnd;
+    last.current = { oldEnd: feed.oldEnd, newEnd, hasNewer: feed.hasNewer, generation: feed.generation, newestFirst };
     if (before.generation !== feed.generation || before.newestFirst !== newestFirst) {
       box.scrollTop = newestFirst ? 0 : box.scrollHeight;
+    } else if (newestFirst && before.hasNewer) {
+      box.scrollTop += (newEnd - before.newEnd) * rowHeight;
     } else if (!newestFirst && before.oldEnd !== feed.oldEnd && feed.still) {
       box.scrollTop += (feed.oldEnd - before.oldEnd) * rowHeight;
     } else if (!newestFirst && !feed.still) {
