@@ -3,6 +3,7 @@ import { count, date, time, zone } from "../format";
 import type { App } from "../model/app";
 import { useModels } from "../model/model";
 import { type Hole, isHole, type Item, type Row } from "../model/row";
+import { visible } from "../text";
 import { Empty } from "./empty";
 import { HoleRow } from "./hole";
 import { useVirtual } from "./virtual";
@@ -138,10 +139,10 @@ function EventRow({ app, row, index, place, several, today }: RowProps) {
       </div>
       <div class="cell severity" role="gridcell">{row.severity || "—"}</div>
       <div class="cell event" role="gridcell" title={row.type}>{app.catalogue.title(row.type)}</div>
-      <div class="cell target" role="gridcell" title={row.target}>{row.target ? <><span class={`kind ${row.kind}`} title={row.kind} />{row.target}</> : "—"}</div>
+      <div class="cell target" role="gridcell" title={row.target}>{row.target ? <><span class={`kind ${row.kind}`} title={row.kind} />{visible(row.target)}</> : "—"}</div>
       {several && <div class="cell vcenter" role="gridcell" title={row.vcenter}>{row.vcenter}</div>}
-      <div class="cell user" role="gridcell" title={row.user}>{row.user || "—"}</div>
-      <div class="cell message" role="gridcell" title={row.message}>{row.message}</div>
+      <div class="cell user" role="gridcell" title={row.user}>{visible(row.user) || "—"}</div>
+      <div class="cell message" role="gridcell" title={visible(row.message)}>{visible(row.message)}</div>
       <div class="cell offset" role="gridcell">{count(Number(row.id))}</div>
     </div>
   );
