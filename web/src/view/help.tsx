@@ -21,7 +21,7 @@ export function Help({ app }: { app: App }) {
         Whatever the page shows, the <a href="/docs">API</a> gives to programs: every filter here is a parameter there, and <b>Copy as</b> writes the command.
       </p>
       <form method="dialog">
-        <button type="submit" class="primary">Close</button>
+        <button type="submit" class="primary" autoFocus>Close</button>
       </form>
     </dialog>
   );

@@ -20,6 +20,7 @@ export function List({ app }: { app: App }) {
   const scroll = useRef<HTMLDivElement>(null);
   const virtual = useVirtual(scroll, n, rowHeight);
   const indexOf = (i: number) => (newestFirst ? n - 1 - i : i);
+  const point = usePointing(app);
   useSteadyPlace(app, scroll, newestFirst);
   useSelectedInView(app, virtual.scrollToIndex.bind(virtual), indexOf);
 
@@ -35,9 +36,11 @@ export function List({ app }: { app: App }) {
   const several = (app.vcenters.value?.length ?? 0) > 1;
   const columns = ["Time", "Severity", "Event", "Target", ...(several ? ["vCenter"] : []), "User", "Message", "Offset"];
   const today = date(Date.now(), settings.utc);
+  const first = feed.items[0];
+  const days = first !== undefined && date(first.at, settings.utc) !== today;
   const arrived = feed.pending.length;
   return (
-    <section class={`list${several ? " several" : ""}${feed.phase === "loading" ? " stale" : ""}`} aria-label="Events">
+    <section class={`list${several ? " several" : ""}${days ? " days" : ""}${feed.phase === "loading" ? " stale" : ""}`} aria-label="Events">
       <div
         class="grid"
         role="grid"
@@ -64,7 +67,7 @@ export function List({ app }: { app: App }) {
           ))}
         </div>
         {arrived > 0 && (
-          <button type="button" class={newestFirst ? "arrived" : "arrived below"} onClick={() => comeBack(app, scroll.current, newestFirst)}>
+          <button type="button" class="arrived" onClick={() => comeBack(app, scroll.current, newestFirst)}>
             {count(arrived)}
             {feed.overflowed && "+"} new event{arrived === 1 ? "" : "s"} {feed.paused ? "since you paused" : "while you point"} · jump to newest <kbd>G</kbd>
           </button>
@@ -74,8 +77,8 @@ export function List({ app }: { app: App }) {
           class="scroll"
           role="presentation"
           onScroll={() => scrolled(app, scroll.current, newestFirst)}
-          onPointerMove={(e) => e.pointerType === "mouse" && feed.hold(true)}
-          onPointerLeave={() => feed.hold(false)}
+          onPointerMove={(e) => e.pointerType === "mouse" && point(true)}
+          onPointerLeave={() => point(false)}
         >
           <div class="all" role="rowgroup" style={{ height: `${virtual.getTotalSize()}px` }}>
             {rows.map((r) => {
@@ -130,7 +133,7 @@ function EventRow({ app, row, index, place, several, today }: RowProps) {
       onClick={() => app.select(row, true)}
     >
       <div class="cell time" role="gridcell" title={`${day} ${time(row.at, utc)} ${zone(row.at, utc)}`}>
-        {day !== today && <span class="day">{day.slice(5)} </span>}
+        {day !== today && `${day.slice(5)} `}
         {time(row.at, utc)}
       </div>
       <div class="cell severity" role="gridcell">{row.severity || "—"}</div>
@@ -172,6 +175,19 @@ function comeBack(app: App, box: HTMLElement | null, newestFirst: boolean): void
   app.feed.resume();
   void app.feed.newest();
   box?.scrollTo({ top: newestFirst ? 0 : box.scrollHeight });
+}
+
+/** A pointer that has rested for so long does not point at anything. */
+const rest = 15_000;
+
+/** Lets no row move away under a pointer. */
+function usePointing(app: App): (on: boolean) => void {
+  const timer = useRef<ReturnType<typeof setTimeout>>();
+  return (on) => {
+    clearTimeout(timer.current);
+    app.feed.hold(on);
+    if (on) timer.current = setTimeout(() => app.feed.hold(false), rest);
+  };
 }
 
 /** Keeps what is seen where it is when rows are added or dropped above it. */
