@@ -302,7 +302,9 @@ func (p *tab) wheel(pixels float64) {
 	p.t.Helper()
 	x, y := p.place("see.box()")
 	before := ask[float64](p, "see.box().scrollTop")
-	p.do(chromedp.MouseEvent(chromedp.MouseWheel, x, y, func(e *input.DispatchMouseEventParams) { e.DeltaY = pixels }))
+	p.do(chromedp.MouseEvent(chromedp.MouseWheel, x, y, func(e *input.DispatchMouseEventParams) {
+		e.DeltaX, e.DeltaY = 1e-9, pixels // both must be there, and 0 is left out
+	}))
 	p.until("see.box().scrollTop !== %s", before)
 }
 
@@ -322,6 +324,7 @@ func (p *tab) address() string {
 func (p *tab) explain() {
 	ctx, cancel := context.WithTimeout(p.ctx, 5*time.Second)
 	defer cancel()
-	text, err := chromedp.Run(ctx, chromedp.Evaluate[string]("location.href + '\\n' + document.body.innerText.slice(0, 3000)"))
+	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](`location.href + "\n" +
+		document.body.innerText.replaceAll(/\n+/g, " · ").slice(0, 1500) + "\nwith the rows " + (see.box() ? see.rows() : "")`))
 	p.t.Logf("the page shows: %s (%v)", text, err)
 }

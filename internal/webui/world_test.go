@@ -3,6 +3,7 @@ package webui_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -135,12 +136,12 @@ func ordinary(n int) types.BaseEvent {
 	case 0, 1, 2:
 		return poweredOn(vm, host, `VSPHERE.LOCAL\vpxd`)
 	case 3, 4:
-		return &types.VmPoweredOffEvent{VmEvent: vmEvent(vm, host, `VSPHERE.LOCAL\Administrator`, "%[1]s on %[2]s in DC-West is powered off")}
+		return &types.VmPoweredOffEvent{VmEvent: vmEvent(vm, host, `VSPHERE.LOCAL\Administrator`, "{vm} on {host} in DC-West is powered off")}
 	case 5, 6, 7:
-		return &types.VmReconfiguredEvent{VmEvent: vmEvent(vm, host, `LAB\amara`, "Reconfigured %[1]s on %[2]s in DC-West: numCPUs 4 -> 8; memoryMB 8192 -> 16384")}
+		return &types.VmReconfiguredEvent{VmEvent: vmEvent(vm, host, `LAB\amara`, "Reconfigured {vm} on {host} in DC-West: numCPUs 4 -> 8; memoryMB 8192 -> 16384")}
 	case 8:
 		return &types.VmMigratedEvent{
-			VmEvent:    vmEvent(vm, host, `VSPHERE.LOCAL\vpxd`, "%[1]s migrated from esx-11.lab to %[2]s in DC-West"),
+			VmEvent:    vmEvent(vm, host, `VSPHERE.LOCAL\vpxd`, "{vm} migrated from esx-11.lab to {host} in DC-West"),
 			SourceHost: *hostArgument("esx-11.lab"),
 		}
 	case 9, 10:
@@ -161,24 +162,24 @@ func ordinary(n int) types.BaseEvent {
 		return alarm(host)
 	default:
 		return &types.EventEx{
-			Event:       hostEvent(host, "", "Usage on vsanDatastore crossed 85 %%"),
+			Event:       hostEvent(host, "", "Usage on vsanDatastore crossed 85 %"),
 			EventTypeId: "esx.problem.vob.vsan.lsom.disklimit2", Severity: "warning", ObjectName: host, ObjectType: "HostSystem",
 		}
 	}
 }
 
 func poweredOn(vm, host, user string) *types.VmPoweredOnEvent {
-	return &types.VmPoweredOnEvent{VmEvent: vmEvent(vm, host, user, "%[1]s on %[2]s in DC-West is powered on")}
+	return &types.VmPoweredOnEvent{VmEvent: vmEvent(vm, host, user, "{vm} on {host} in DC-West is powered on")}
 }
 
 func connectionLost(host string) *types.HostConnectionLostEvent {
-	return &types.HostConnectionLostEvent{HostEvent: types.HostEvent{Event: hostEvent(host, `VSPHERE.LOCAL\vpxd`, "Host %s in DC-West is not responding")}}
+	return &types.HostConnectionLostEvent{HostEvent: types.HostEvent{Event: hostEvent(host, `VSPHERE.LOCAL\vpxd`, "Host {host} in DC-West is not responding")}}
 }
 
 func alarm(host string) *types.AlarmStatusChangedEvent {
 	return &types.AlarmStatusChangedEvent{
 		AlarmEvent: types.AlarmEvent{
-			Event: hostEvent(host, "", "Alarm 'Host CPU usage' on %s changed from Green to Yellow"),
+			Event: hostEvent(host, "", "Alarm 'Host CPU usage' on {host} changed from Green to Yellow"),
 			Alarm: types.AlarmEventArgument{EntityEventArgument: types.EntityEventArgument{Name: "Host CPU usage"}},
 		},
 		From: "green", To: "yellow",
@@ -196,7 +197,7 @@ func says(vm, message string) types.BaseEvent {
 func vmEvent(vm, host, user, message string) types.VmEvent {
 	e := hostEvent(host, user, "")
 	e.Vm = &types.VmEventArgument{EntityEventArgument: types.EntityEventArgument{Name: vm}, Vm: reference("VirtualMachine", "vm", slices.Index(vms, vm))}
-	e.FullFormattedMessage = fmt.Sprintf(message, vm, host)
+	e.FullFormattedMessage = strings.NewReplacer("{vm}", vm, "{host}", host).Replace(message)
 	return types.VmEvent{Event: e}
 }
 
@@ -207,9 +208,7 @@ func hostEvent(host, user, message string) types.Event {
 		ComputeResource: &types.ComputeResourceEventArgument{EntityEventArgument: types.EntityEventArgument{Name: "CL-Prod"}, ComputeResource: reference("ClusterComputeResource", "domain-c", 7)},
 		Host:            hostArgument(host),
 	}
-	if message != "" {
-		e.FullFormattedMessage = fmt.Sprintf(message, host)
-	}
+	e.FullFormattedMessage = strings.ReplaceAll(message, "{host}", host)
 	return e
 }
 

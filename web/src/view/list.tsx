@@ -67,7 +67,7 @@ export function List({ app }: { app: App }) {
           ))}
         </div>
         {arrived > 0 && (
-          <button type="button" class="arrived" onClick={() => comeBack(app, scroll.current, newestFirst)}>
+          <button type="button" class="arrived" onClick={() => feed.resume()}>
             {count(arrived)}
             {feed.overflowed && "+"} new event{arrived === 1 ? "" : "s"} {feed.paused ? "since you paused" : "while you point"} · jump to newest <kbd>G</kbd>
           </button>
@@ -171,12 +171,6 @@ function scrolled(app: App, box: HTMLElement | null, newestFirst: boolean): void
   if (away > rowHeight) app.feed.pause();
 }
 
-function comeBack(app: App, box: HTMLElement | null, newestFirst: boolean): void {
-  app.feed.resume();
-  void app.feed.newest();
-  box?.scrollTo({ top: newestFirst ? 0 : box.scrollHeight });
-}
-
 /** A pointer that has rested for so long does not point at anything. */
 const rest = 15_000;
 
@@ -190,20 +184,23 @@ function usePointing(app: App): (on: boolean) => void {
   };
 }
 
-/** Keeps what is seen where it is when rows are added or dropped above it. */
+/** Keeps what is seen where it is when rows are added or dropped above it, and comes back to the newest ones when the list goes on. */
 function useSteadyPlace(app: App, scroll: { current: HTMLElement | null }, newestFirst: boolean): void {
   const { feed } = app;
-  const last = useRef({ oldEnd: 0, generation: -1, newestFirst });
+  const last = useRef({ oldEnd: 0, newEnd: 0, generation: -1, newestFirst, still: false });
   useLayoutEffect(() => {
     const box = scroll.current;
     if (!box) return;
     const before = last.current;
-    last.current = { oldEnd: feed.oldEnd, generation: feed.generation, newestFirst };
-    if (before.generation !== feed.generation || before.newestFirst !== newestFirst) {
-      box.scrollTop = newestFirst ? 0 : box.scrollHeight;
-    } else if (!newestFirst && before.oldEnd !== feed.oldEnd && feed.still) {
-      box.scrollTop += (feed.oldEnd - before.oldEnd) * rowHeight;
-    } else if (!newestFirst && !feed.still) {
+    const { oldEnd, newEnd, generation, still } = feed;
+    last.current = { oldEnd, newEnd, generation, newestFirst, still };
+    const another = before.generation !== generation || before.newestFirst !== newestFirst;
+    if (another || (before.still && !still)) {
+      const atTop = newestFirst === (feed.from === "newest" || before.generation === generation);
+      box.scrollTop = atTop ? 0 : box.scrollHeight;
+    } else if (still) {
+      box.scrollTop += rowHeight * (newestFirst ? newEnd - before.newEnd : oldEnd - before.oldEnd);
+    } else if (!newestFirst) {
       box.scrollTop = box.scrollHeight;
     }
   });
