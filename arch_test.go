@@ -64,7 +64,7 @@ var permitted = map[string][]string{
 var permittedInTests = []string{
 	"vstream/internal/logtest", "vstream/internal/memlog", "vstream/internal/simulator",
 	"vstream", "vstream/internal/access", "vstream/internal/cloudevent", "vstream/internal/vcenter", "vstream/internal/vcentertest",
-	"vstream/client", "vstream/internal/httpapi", "vstream/internal/index",
+	"vstream/client", "vstream/internal/filter", "vstream/internal/httpapi", "vstream/internal/index",
 	"github.com/getkin/kin-openapi", "github.com/google/go-cmp", "github.com/rogpeppe/go-internal/testscript", "go.uber.org/goleak",
 	"github.com/vmware/govmomi", "github.com/nats-io", "k8s.io/", "sigs.k8s.io/yaml",
 	"github.com/chromedp/chromedp", "github.com/chromedp/cdproto", "github.com/tmaxmax/go-sse",

@@ -63,17 +63,16 @@ async function asset(name, content) {
 
 // licences returns those of all packages that are in the bundle.
 async function licences() {
-  const packages = new Set();
+  const dirs = new Set();
   for (const input of Object.keys(metafile.inputs)) {
-    const name = input.match(/^node_modules\/((?:@[^/]+\/)?[^/]+)\//)?.[1];
-    if (name) packages.add(name);
+    const dir = input.match(/^(.*\bnode_modules\/(?:@[^/]+\/)?[^/]+)\//)?.[1];
+    if (dir) dirs.add(path.join(here, dir));
   }
   const texts = [];
-  for (const name of [...packages].sort()) {
-    const dir = path.join(here, "node_modules", name);
-    const { version } = JSON.parse(await readFile(path.join(dir, "package.json"), "utf8"));
+  for (const dir of dirs) {
+    const { name, version } = JSON.parse(await readFile(path.join(dir, "package.json"), "utf8"));
     const text = await readFile(path.join(dir, "LICENSE"), "utf8");
     texts.push(`${name} ${version}\n\n${text.replaceAll("\r\n", "\n").trim()}\n`);
   }
-  return "The page of vstream contains the following.\n\n" + texts.join(`\n${"-".repeat(72)}\n\n`);
+  return "The page of vstream contains the following.\n\n" + texts.sort().join(`\n${"-".repeat(72)}\n\n`);
 }

@@ -17,6 +17,7 @@ import (
 
 	"vstream/internal/cloudevent"
 	"vstream/internal/duration"
+	"vstream/internal/httpapi"
 	"vstream/internal/spelling"
 	"vstream/internal/vcenter"
 )
@@ -33,6 +34,7 @@ type config struct {
 	logBytes    int64 // 0 is the default of the kind of log
 	indexed     int   // events of a vCenter
 	watchMaxAge time.Duration
+	views       []httpapi.View
 	access      accessConfig
 	port        int
 	debug       bool
@@ -154,7 +156,7 @@ func readConfig(getenv func(string) string, path string) (config, error) {
 			return config{}, err
 		}
 		c.vcenters = []vcenterConfig{v}
-		return c, nil
+		return c, c.readViews(file.views)
 	}
 	for _, s := range new(vcenterConfig).settings() {
 		if strings.TrimSpace(getenv(s.env)) != "" {
@@ -176,7 +178,7 @@ func readConfig(getenv func(string) string, path string) (config, error) {
 		}
 		c.vcenters = append(c.vcenters, v)
 	}
-	return c, nil
+	return c, c.readViews(file.views)
 }
 
 // checkLog finds settings of the log that do not go together; given are those that were

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -19,6 +20,7 @@ import (
 type configFile struct {
 	global   section
 	vcenters []section
+	views    []section // nil where the file does not say; empty for none
 }
 
 // section is the settings of one part of the file.
@@ -62,26 +64,40 @@ func readFile(path string) (configFile, error) {
 		return configFile{}, fmt.Errorf("%s: there is more than one document in it", path)
 	}
 	file := configFile{global: section{path: path, values: map[string]entry{}}}
-	list, err := file.global.read(document.Content[0], "", keysOf(new(config).settings()), vcentersKey)
-	if err != nil || list == nil {
+	lists, err := file.global.read(document.Content[0], "", keysOf(new(config).settings()), vcentersKey, viewsKey)
+	if err != nil {
 		return file, err
 	}
+	if file.vcenters, err = file.global.entries(lists, vcentersKey, "each vCenter", keysOf(new(vcenterConfig).settings())); err != nil {
+		return file, err
+	}
+	file.views, err = file.global.entries(lists, viewsKey, "each view", viewKeys)
+	return file, err
+}
+
+// entries reads a list of mappings with these keys. It returns nil where there is no list.
+func (s section) entries(lists map[string]*yaml.Node, key, each string, known []string) ([]section, error) {
+	list := lists[key]
+	if list == nil {
+		return nil, nil
+	}
 	if list.Kind != yaml.SequenceNode {
-		return file, fmt.Errorf("%s:%d: %s is not a list; begin each vCenter with a dash", path, list.Line, vcentersKey)
+		return nil, fmt.Errorf("%s:%d: %s is not a list; begin %s with a dash", s.path, list.Line, key, each)
 	}
+	all := []section{}
 	for i, node := range list.Content {
-		s := section{path: path, prefix: fmt.Sprintf("%s[%d].", vcentersKey, i), values: map[string]entry{}}
-		if _, err := s.read(node, "", keysOf(new(vcenterConfig).settings()), ""); err != nil {
-			return file, err
+		e := section{path: s.path, prefix: fmt.Sprintf("%s[%d].", key, i), values: map[string]entry{}}
+		if _, err := e.read(node, "", known); err != nil {
+			return nil, err
 		}
-		file.vcenters = append(file.vcenters, s)
+		all = append(all, e)
 	}
-	return file, nil
+	return all, nil
 }
 
 // read takes the settings out of a mapping. Where a known key goes on after a dot, it
-// looks within. The value of the key list is returned as it is.
-func (s section) read(node *yaml.Node, within string, known []string, list string) (*yaml.Node, error) {
+// looks within. The values of the keys in lists are returned as they are.
+func (s section) read(node *yaml.Node, within string, known []string, lists ...string) (map[string]*yaml.Node, error) {
 	node = target(node)
 	if node.Kind == yaml.ScalarNode && node.Tag == "!!null" {
 		return nil, nil
@@ -89,7 +105,7 @@ func (s section) read(node *yaml.Node, within string, known []string, list strin
 	if node.Kind != yaml.MappingNode {
 		return nil, fmt.Errorf("%s:%d: there should be settings here, as in port: 8080", s.path, node.Line)
 	}
-	var found *yaml.Node
+	found := map[string]*yaml.Node{}
 	seen := map[string]bool{}
 	for i := 0; i < len(node.Content); i += 2 {
 		name, value := node.Content[i], target(node.Content[i+1])
@@ -99,9 +115,9 @@ func (s section) read(node *yaml.Node, within string, known []string, list strin
 		}
 		seen[key] = true
 		switch inner, leaf := describes(known, key); {
-		case list != "" && key == list:
+		case slices.Contains(lists, key):
 			if value.Tag != "!!null" {
-				found = value
+				found[key] = value
 			}
 			continue
 		case leaf && value.Kind == yaml.ScalarNode && value.Tag == "!!null":
@@ -110,14 +126,14 @@ func (s section) read(node *yaml.Node, within string, known []string, list strin
 			s.values[key] = entry{value.Value, value.Line}
 			continue
 		case inner:
-			if _, err := s.read(value, key+".", known, ""); err != nil {
+			if _, err := s.read(value, key+".", known); err != nil {
 				return nil, err
 			}
 			continue
 		case leaf:
 			return nil, fmt.Errorf("%s:%d: %s%s is not a single value", s.path, value.Line, s.prefix, key)
 		}
-		return nil, s.unknown(name.Line, key, known, list)
+		return nil, s.unknown(name.Line, key, known, lists)
 	}
 	return found, nil
 }
@@ -131,15 +147,12 @@ func describes(known []string, key string) (inner, leaf bool) {
 	return inner, leaf
 }
 
-func (s section) unknown(line int, key string, known []string, list string) error {
-	candidates := known
+func (s section) unknown(line int, key string, known, lists []string) error {
+	candidates := slices.Concat(known, lists)
 	for _, k := range known {
 		if outer, _, ok := strings.Cut(k, "."); ok {
 			candidates = append(candidates, outer)
 		}
-	}
-	if list != "" {
-		candidates = append(candidates, list)
 	}
 	err := fmt.Errorf("%s:%d: there is no setting %s%s", s.path, line, s.prefix, key)
 	if near := spelling.Nearest(key, candidates); near != "" {

@@ -77,7 +77,10 @@ func documentedServers(t *testing.T) map[string]string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := &httpapi.Server{Listener: listener, VCenters: vcenters, WatchMaxAge: time.Hour, Logger: slog.New(slog.DiscardHandler)}
+		s := &httpapi.Server{
+			Listener: listener, VCenters: vcenters, WatchMaxAge: time.Hour, Logger: slog.New(slog.DiscardHandler), Version: "v1.0.0",
+			Views: []httpapi.View{defaultViews[2], {Name: "Errors of the last day", Query: "severity=error&since=24h"}},
+		}
 		running.Go(func() {
 			if err := s.Run(ctx); err != nil {
 				t.Error(err)

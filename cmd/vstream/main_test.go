@@ -139,6 +139,26 @@ Unknown keys in the file are refused. Unknown variables that begin as settings d
 'TLS_', 'AUTH_' and so on, are named in a warning, since Kubernetes makes such variables from the names of
 services.
 
+## Saved views
+
+The page offers views, ways to look at the events that have a name, and '/api/v1/views' lists them. The file may have
+others than the usual ones: 'views' is a list, in the order in which they are offered, and an empty one ('views: []') is
+for none. A 'query' is what would stand in the address of '/api/v1/events': [filters](filters.md), 'since' and 'until'.
+It is checked at the start. A 'name' has up to 60 characters.
+
+'''yaml
+views:
+  - name: Errors of the last day
+    query: severity=error&since=24h
+  - name: Backups
+    query: user=*svc-backup*
+'''
+
+Without 'views' these are offered, which can be copied from here:
+
+'''yaml
+%s'''
+
 Who may read, and over what, is the subject of [access.md](access.md).
 `
 
@@ -156,7 +176,7 @@ func TestConfigurationDocumentIsUpToDate(t *testing.T) {
 		}
 		return b.String()
 	}
-	text := fmt.Sprintf(strings.ReplaceAll(configurationText, "'", "`"), table(new(vcenterConfig).settings(), vcentersKey+"[]."), table(new(config).settings(), ""))
+	text := fmt.Sprintf(strings.ReplaceAll(configurationText, "'", "`"), table(new(vcenterConfig).settings(), vcentersKey+"[]."), table(new(config).settings(), ""), viewsYAML(t))
 	if *update {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)

@@ -219,8 +219,13 @@ func (c *config) serve(ctx context.Context, engine *natslog.Engine, readings []r
 		Listener:    guard.Listener(listener),
 		WatchMaxAge: c.watchMaxAge,
 		Admit:       func(r *http.Request) (func(), bool) { return watches.Acquire(access.Client(r)) },
-		UI:          webui.Files(),
-		Logger:      logger,
+		Version:     versionText(),
+		Views:       c.views,
+		Identify: func(r *http.Request) (string, bool) {
+			return access.Identity(r.Context()), access.SignedIn(r.Context())
+		},
+		UI:     webui.Files(),
+		Logger: logger,
 	}
 	api.Guard = func(next http.Handler) http.Handler { return guard.Handler(next, api.Deny) }
 	var statuses []func() vstream.Status

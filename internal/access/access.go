@@ -147,7 +147,7 @@ func (g *Guard) Handler(next http.Handler, deny Deny) http.Handler {
 			return
 		}
 		if who.name != "" {
-			r = r.WithContext(context.WithValue(r.Context(), identityKey{}, who.name))
+			r = r.WithContext(context.WithValue(r.Context(), identityKey{}, who))
 		}
 		if g.requests != nil {
 			if refused := g.requests.admit(Client(r)); refused != nil {
@@ -164,8 +164,14 @@ type identityKey struct{}
 // Identity returns the name of who sent the request of ctx: that of a token, of a client
 // certificate, or what a JSON Web Token says. It is empty where nobody has to show one.
 func Identity(ctx context.Context) string {
-	name, _ := ctx.Value(identityKey{}).(string)
-	return name
+	who, _ := ctx.Value(identityKey{}).(holder)
+	return who.name
+}
+
+// SignedIn reports whether who sent the request of ctx signed in at /signin, and can sign out.
+func SignedIn(ctx context.Context) bool {
+	who, _ := ctx.Value(identityKey{}).(holder)
+	return who.session
 }
 
 // Client returns what limits per client count by: the identity, or the network address
@@ -203,11 +209,11 @@ func newRequests(perSecond float64) *requests {
 	return &requests{rate: perSecond, clients: newRecent[*rate.Limiter](manyClients)}
 }
 
-// admit lets a client send a second's worth of requests at once, and ten in any case, for
+// admit lets a client send a second's worth of requests at once, and twenty in any case, for
 // a page and what it loads.
 func (l *requests) admit(client string) *refusal {
 	limiter := l.clients.get(client, func() *rate.Limiter {
-		return rate.NewLimiter(rate.Limit(l.rate), max(10, int(l.rate)))
+		return rate.NewLimiter(rate.Limit(l.rate), max(20, int(l.rate)))
 	})
 	if limiter.Allow() {
 		return nil

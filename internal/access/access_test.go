@@ -247,8 +247,8 @@ func TestRequestsOfEachClientAreLimited(t *testing.T) {
 				passed++
 			}
 		}
-		if passed != 10 {
-			t.Errorf("%d pass at once, want 10", passed)
+		if passed != 20 {
+			t.Errorf("%d pass at once, want 20", passed)
 		}
 		w := ask(g, "GET", "/", bearing("a"))
 		if w.Code != 429 || w.Header().Get("Retry-After") == "" || !strings.HasPrefix(w.Body.String(), "too-many-requests: ") {

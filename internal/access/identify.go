@@ -13,8 +13,9 @@ import (
 
 // A holder is who showed a token or a certificate.
 type holder struct {
-	name  string
-	until time.Time // when what was shown ends; zero: not by itself
+	name    string
+	until   time.Time // when what was shown ends; zero: not by itself
+	session bool      // a cookie showed it
 }
 
 // identify finds out who sent r. One of what is configured is enough. A token in the header
@@ -32,7 +33,9 @@ func (g *Guard) identify(r *http.Request) (holder, *refusal) {
 		}
 	}
 	if token, ok := sessionOf(r); ok && g.signsIn() {
-		return g.verify(r, token)
+		who, refused := g.verify(r, token)
+		who.session = true
+		return who, refused
 	}
 	return holder{}, g.nothingShown()
 }

@@ -132,7 +132,7 @@ func (i *issuer) verify(ctx context.Context, raw string) (holder, error) {
 	if name == "" {
 		return holder{}, errors.New("the token names nobody")
 	}
-	return holder{name, token.Expiry}, nil
+	return holder{name: name, until: token.Expiry}, nil
 }
 
 // keysFor returns the keys that may have made a signature; none if the issuer has no such

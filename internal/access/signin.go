@@ -189,16 +189,44 @@ func local(path string) string {
 }
 
 // opensPage reports whether a person opens r in a browser, which wants a page, not a
-// problem document.
+// problem document. Over plain HTTP browsers say so to their own machine only; of others
+// they ask for HTML.
 func opensPage(r *http.Request) bool {
-	return r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Mode") == "navigate"
+	if r.Method != http.MethodGet {
+		return false
+	}
+	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {
+		return mode == "navigate"
+	}
+	return strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
+// toSignIn sends a browser to the form, and from there to where it wanted to go. With a link
+// from another site browsers withhold the cookie; a page of ours that goes there again is no
+// other site, so whoever is signed in arrives.
 func toSignIn(w http.ResponseWriter, r *http.Request) {
 	bound(w)
 	w.Header().Set("Cache-Control", "no-store")
+	if r.Header.Get("Sec-Fetch-Site") == "cross-site" {
+		h := w.Header()
+		h.Set("Content-Type", "text/html; charset=utf-8")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+		h.Set("Referrer-Policy", "same-origin")
+		_ = againPage.Execute(w, local(r.URL.RequestURI())) // the client went away
+		return
+	}
 	http.Redirect(w, r, "/signin?"+url.Values{"to": {r.URL.RequestURI()}}.Encode(), http.StatusSeeOther)
 }
+
+var againPage = template.Must(template.New("again").Parse(`<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta http-equiv="refresh" content="0;url={{.}}">
+<title>vstream</title>
+<a href="{{.}}">Go on</a>
+</html>
+`))
 
 // A form is what the sign-in page shows.
 type form struct{ To, Problem string }

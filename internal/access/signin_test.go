@@ -199,6 +199,67 @@ func TestAPersonWhoOpensAPageIsSentToTheSignIn(t *testing.T) {
 	if w := ask(g, "GET", "/ui", "Sec-Fetch-Mode: cors"); w.Code != 401 {
 		t.Errorf("a script of a page gets %d", w.Code)
 	}
+	for header, status := range map[string]int{ // of browsers, over plain HTTP, and of others
+		"Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8": 303,
+		"Accept: */*":              401,
+		"Accept: application/json": 401,
+	} {
+		if w := ask(g, "GET", "/ui", header); w.Code != status {
+			t.Errorf("%s: %d, want %d", header, w.Code, status)
+		}
+	}
+}
+
+func TestALinkOfAnotherSiteIsOpenedAgainFromHere(t *testing.T) {
+	g := guard(t, Config{TokensFile: tokensFile(t, map[string]string{"a": "alice"})})
+	navigate := []string{"Sec-Fetch-Mode: navigate", "Sec-Fetch-Site: cross-site"}
+	for target, address := range map[string]string{
+		"/?vm=web*&q=a%22b&since=1h": "/?vm=web*&amp;q=a%22b&amp;since=1h",
+		"/?q=%3Cscript%3E'":          "/?q=%3Cscript%3E&#39;",
+		"//evil.example.com/":        "/",
+	} {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest("GET", "/", nil)
+		path, query, _ := strings.Cut(target, "?")
+		r.URL = &url.URL{Path: path, RawQuery: query}
+		for _, h := range navigate {
+			name, value, _ := strings.Cut(h, ": ")
+			r.Header.Set(name, value)
+		}
+		g.Handler(reader, deny).ServeHTTP(w, r)
+		if w.Code != 200 || !strings.Contains(w.Body.String(), `content="0;url=`+address+`"`) || w.Header().Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %d %v %s", target, w.Code, w.Header(), w.Body)
+		}
+	}
+	for header, status := range map[string]int{"Sec-Fetch-Site: same-origin": 303, "Sec-Fetch-Site: none": 303} {
+		if w := ask(g, "GET", "/", "Sec-Fetch-Mode: navigate", header); w.Code != status {
+			t.Errorf("%s: %d, want %d", header, w.Code, status)
+		}
+	}
+	if w := ask(g, "GET", "/", append(navigate, "Cookie: "+plainCookie+"=a")...); w.Code != 200 || strings.Contains(w.Body.String(), "refresh") {
+		t.Errorf("with a cookie: %d %s", w.Code, w.Body)
+	}
+}
+
+func TestWhoSignedInCanSignOutAndOthersCannot(t *testing.T) {
+	g := guard(t, Config{TokensFile: tokensFile(t, map[string]string{"a": "alice"})})
+	for header, signedIn := range map[string]bool{
+		bearing("a"):                         false,
+		"Cookie: " + plainCookie + "=" + "a": true,
+	} {
+		var name string
+		var can bool
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest("GET", "/", nil)
+		key, value, _ := strings.Cut(header, ": ")
+		r.Header.Set(key, value)
+		g.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			name, can = Identity(r.Context()), SignedIn(r.Context())
+		}), deny).ServeHTTP(w, r)
+		if w.Code != 200 || name != "alice" || can != signedIn {
+			t.Errorf("%s: %d, %q, signed in: %t", header, w.Code, name, can)
+		}
+	}
 }
 
 // A pipes is a listener of connections within a bubble.

@@ -93,22 +93,15 @@ type counting struct {
 // countingOf reads the parameters of a counting, and one more number.
 func countingOf(r *http.Request, number string, fallback, least, most int) (c counting, n int, err error) {
 	filters := filter.Parameters()
-	params, err := parametersOf(r, slices.Concat([]string{"since", "until", number}, filters), filters)
+	params, err := parametersOf(r, slices.Concat(span, []string{number}, filters), filters)
 	if err != nil {
 		return c, 0, err
 	}
 	if c.filter, err = filter.Parse(params.values); err != nil {
 		return c, 0, err
 	}
-	for name, t := range map[string]*time.Time{"since": &c.since, "until": &c.till} {
-		if text := params.get(name); text != "" {
-			if *t, err = parseTime(name, text); err != nil {
-				return c, 0, err
-			}
-		}
-	}
-	if !c.since.IsZero() && !c.till.IsZero() && c.till.Before(c.since) {
-		return c, 0, invalidParameter("until", "until is earlier than since")
+	if c.since, c.till, err = params.span(); err != nil {
+		return c, 0, err
 	}
 	n = fallback
 	if text := params.get(number); text != "" {

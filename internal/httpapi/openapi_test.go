@@ -192,6 +192,10 @@ func describedServers(t *testing.T) map[string]string {
 		"stopping":    {VCenters: one},
 	} {
 		s.WatchMaxAge, s.Metrics, s.Logger = time.Hour, metrics, slog.New(slog.DiscardHandler)
+		s.Version, s.UI = "v1.0.0", somePage
+		if name != "empty" {
+			s.Views = []View{{"vMotion", "type=*migrat*,*relocat*,*vmotion*"}, {"Errors of the last day", "severity=error&since=24h"}}
+		}
 		if name == "stopping" { // one that listens can be met in that state for a moment only
 			stopped, stop := context.WithCancel(t.Context())
 			stop()
@@ -207,6 +211,9 @@ func describedServers(t *testing.T) map[string]string {
 				t.Fatal(err)
 			}
 			s.Guard = func(next http.Handler) http.Handler { return guard.Handler(next, s.Deny) }
+			s.Identify = func(r *http.Request) (string, bool) {
+				return access.Identity(r.Context()), access.SignedIn(r.Context())
+			}
 		}
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -329,8 +336,9 @@ func (r *replay) operation(t *testing.T, e *example, method, path string, op *op
 	}
 	r.touched[at+" "+status] = true
 	query := url.Values{}
-	// OpenAPI has the first two in the types of content; the last browsers send by themselves.
-	known := map[string]bool{"header Accept": true, "header Content-Type": true, "header Sec-Fetch-Site": true}
+	// OpenAPI has the first two in the types of content, and the next two in the schemes of
+	// security; the last browsers send by themselves.
+	known := map[string]bool{"header Accept": true, "header Content-Type": true, "header Authorization": true, "header Cookie": true, "header Sec-Fetch-Site": true}
 	given := map[string]texts{}
 	for name, value := range e.Path {
 		given["path "+name] = texts{value}

@@ -59,7 +59,13 @@ type Server struct {
 	Guard func(http.Handler) http.Handler
 	// Admit is asked before a watch begins, or a page that waits, and told when it has ended;
 	// nil admits all.
-	Admit func(*http.Request) (release func(), ok bool)
+	Admit   func(*http.Request) (release func(), ok bool)
+	Version string
+	// Views are what /views answers with, in this order; their queries are of ViewQuery.
+	Views []View
+	// Identify returns the name of who sent a request, and whether they signed in, so that
+	// they can sign out; nil, or that it is empty, is for nobody having to say who they are.
+	Identify func(*http.Request) (name string, signedIn bool)
 	// UI is the page that browsers get at /: index.html, and in a directory what it loads, under
 	// names that change with the content; nil answers all with a text.
 	UI fs.FS
@@ -132,6 +138,8 @@ func (s *Server) routes(stopping context.Context) *routes {
 		base + "/types":        s.getTypes,
 		base + "/histogram":    s.getHistogram,
 		base + "/facets":       s.getFacets,
+		base + "/views":        s.getViews,
+		base + "/server":       s.getServer,
 		base + "/openapi.yaml": s.getDescription,
 		"/docs":                s.getDocs,
 		docsScriptPath:         s.getDocsScript,

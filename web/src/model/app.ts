@@ -1,5 +1,5 @@
 import { getJSON, isAbort, type Problem, problemOf, request } from "../api/client";
-import type { CloudEvent, View } from "../api/types";
+import type { CloudEvent, ServerInfo, View } from "../api/types";
 import { Catalogue } from "./catalogue";
 import { FacetsPoll, HistogramPoll } from "./counts";
 import { Feed } from "./feed";
@@ -41,6 +41,9 @@ export class App extends Model {
   zoomed: Query[] = [];
   selected: Selected | null = null;
   views: View[] = [];
+  /** The server as it is now, and the version that this page came with. */
+  server: ServerInfo | null = null;
+  born = "";
   /** Parameters of the address that mean nothing here. */
   unknown: string[] = [];
   help = false;
@@ -55,6 +58,12 @@ export class App extends Model {
       else if (outage.to !== outage.from) this.say(`${v.name} is being read again, after about ${minutes} min`);
     });
     this.feed = new Feed(this.vcenters.nameOf);
+    let open = false;
+    this.feed.subscribe(() => {
+      const was = open;
+      open = this.feed.link?.is === "open";
+      if (open && !was && this.server) void this.loadServer(); // it may be another one now
+    });
   }
 
   /** Begins: reads the address, and asks for everything. */
@@ -63,6 +72,7 @@ export class App extends Model {
     this.vcenters.now();
     this.catalogue.now();
     void this.loadViews();
+    void this.loadServer();
     await this.vcentersKnown();
     this.readAddress();
   }
@@ -178,6 +188,7 @@ export class App extends Model {
     this.histogram.now();
     this.facets.now();
     void this.loadViews();
+    void this.loadServer();
     this.feed.retry();
     if (this.selected?.open && !this.selected.event) void this.look();
   }
@@ -207,6 +218,21 @@ export class App extends Model {
     } catch {
       // There are none then.
     }
+  }
+
+  private async loadServer(): Promise<void> {
+    try {
+      this.server = await getJSON<ServerInfo>("/server");
+      this.born ||= this.server.version;
+      this.changed();
+    } catch {
+      // What it was stays.
+    }
+  }
+
+  /** Whether the server has become another version, whose page may be another one. */
+  get outdated(): boolean {
+    return this.server !== null && this.server.version !== this.born;
   }
 
   /** Waits for the names of the vCenters, which rows have, but not for long. */

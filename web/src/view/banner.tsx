@@ -30,5 +30,13 @@ export function Banner({ app }: { app: App }) {
       </div>
     );
   }
+  if (app.outdated) {
+    return (
+      <div class="banner" role="status">
+        <span>The server is vstream {app.server?.version} now; this page is of {app.born}.</span>
+        <button type="button" onClick={() => window.location.reload()}>Reload the page</button>
+      </div>
+    );
+  }
   return null;
 }

@@ -25,6 +25,7 @@ export function StatusBar({ app }: { app: App }) {
       <span class="keeps">
         the log has {count(kept)} events{limits.length > 0 && ` · keeps ${limits.join(" / ")}`}
         {from && !app.query.since && ` · since ${date(Date.parse(from), settings.utc)} ${minute(Date.parse(from), settings.utc)}`}
+        {app.server && ` · vstream ${app.server.version}`}
       </span>
     </footer>
   );
