@@ -135,27 +135,29 @@ var withoutScripts = chromedp.Func(func(ctx context.Context, t *chromedp.Target)
 const helpers = `globalThis.see = {
 	all: (selector) => [...document.querySelectorAll(selector)].filter((e) => e.checkVisibility({visibilityProperty: true})),
 	text: (selector) => see.all(selector).map((e) => e.textContent.trim()).join(" | "),
-	name: (e) => (e.getAttribute("aria-label") || e.innerText || e.title || "").trim().replace(/\s+/g, " "),
+	name: (e) => (e.getAttribute("aria-label") || e.textContent || e.title || "").trim().replace(/\s+/g, " "),
 	/* The control whose name is this one or, with a * at its end, begins so. */
 	control: (name, within = "body") => see.all(within + " :is(button, a, summary, input, textarea, select, [role=tab], [role=menuitem], [role=option])")
 		.find((e) => name.endsWith("*") ? see.name(e).startsWith(name.slice(0, -1)) : see.name(e) === name),
 	box: () => document.querySelector(".scroll"),
 	/* The rows on the screen, from top to bottom: their offsets, and "hole" for a hole. */
-	rows: () => {
+	rows: () => see.placed().map(([row]) => row),
+	/* The same, each with its number. */
+	placed: () => {
 		const box = see.box().getBoundingClientRect();
 		return [...document.querySelectorAll(".scroll .row")].map((e) => [e, e.getBoundingClientRect()])
 			.filter(([, r]) => r.bottom > box.top && r.top < box.bottom).sort(([, a], [, b]) => a.top - b.top)
-			.map(([e]) => e.classList.contains("hole") ? "hole" : e.id.slice(e.id.lastIndexOf("-") + 1));
+			.map(([e]) => [e.classList.contains("hole") ? "hole" : e.id.slice(e.id.lastIndexOf("-") + 1), Number(e.ariaRowIndex)]);
 	},
 	row: (offset) => [...document.querySelectorAll(".scroll .row.event")].find((e) => e.id.endsWith("-" + offset)),
 	frame: () => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve))),
 	/* All rows there are, from top to bottom, by scrolling through them. */
 	walk: async () => {
-		const box = see.box(), all = [];
+		const box = see.box(), all = [], seen = new Set();
 		box.scrollTop = 0;
 		for (;;) {
 			await see.frame(); await see.frame();
-			for (const row of see.rows()) if (row === "hole" || !all.includes(row)) all.push(row);
+			for (const [row, at] of see.placed()) if (!seen.has(at)) { seen.add(at); all.push(row); }
 			const before = box.scrollTop;
 			box.scrollTop += box.clientHeight - 48;
 			if (box.scrollTop === before) return all;
@@ -308,10 +310,21 @@ func (p *tab) wheel(pixels float64) {
 	p.until("see.box().scrollTop !== %s", before)
 }
 
-// walk returns all events of the list, from top to bottom, with holes as "hole".
+// walk returns all events of the list, from top to bottom, with holes as "hole". It does so on
+// a very high screen, to be quick.
 func (p *tab) walk() []string {
 	p.t.Helper()
-	return ask[[]string](p, "see.walk()")
+	p.do(chromedp.EmulateViewport(1440, 12_000))
+	p.until("see.box().clientHeight > 11_000")
+	all := ask[[]string](p, "see.walk()")
+	p.do(chromedp.EmulateViewport(1440, 900))
+	return all
+}
+
+// back goes back in the browser's history.
+func (p *tab) back() {
+	p.t.Helper()
+	ask[any](p, "(history.back(), 0)")
 }
 
 // address returns the query string of the page's address.

@@ -196,7 +196,7 @@ func says(vm, message string) types.BaseEvent {
 // vmEvent returns an event whose message is made of the names of a virtual machine and its host.
 func vmEvent(vm, host, user, message string) types.VmEvent {
 	e := hostEvent(host, user, "")
-	e.Vm = &types.VmEventArgument{EntityEventArgument: types.EntityEventArgument{Name: vm}, Vm: reference("VirtualMachine", "vm", slices.Index(vms, vm))}
+	e.Vm = &types.VmEventArgument{EntityEventArgument: types.EntityEventArgument{Name: vm}, Vm: object("VirtualMachine", "vm", slices.Index(vms, vm))}
 	e.FullFormattedMessage = strings.NewReplacer("{vm}", vm, "{host}", host).Replace(message)
 	return types.VmEvent{Event: e}
 }
@@ -204,8 +204,8 @@ func vmEvent(vm, host, user, message string) types.VmEvent {
 func hostEvent(host, user, message string) types.Event {
 	e := types.Event{
 		UserName:        user,
-		Datacenter:      &types.DatacenterEventArgument{EntityEventArgument: types.EntityEventArgument{Name: "DC-West"}, Datacenter: reference("Datacenter", "datacenter", 1)},
-		ComputeResource: &types.ComputeResourceEventArgument{EntityEventArgument: types.EntityEventArgument{Name: "CL-Prod"}, ComputeResource: reference("ClusterComputeResource", "domain-c", 7)},
+		Datacenter:      &types.DatacenterEventArgument{EntityEventArgument: types.EntityEventArgument{Name: "DC-West"}, Datacenter: object("Datacenter", "datacenter", 1)},
+		ComputeResource: &types.ComputeResourceEventArgument{EntityEventArgument: types.EntityEventArgument{Name: "CL-Prod"}, ComputeResource: object("ClusterComputeResource", "domain-c", 7)},
 		Host:            hostArgument(host),
 	}
 	e.FullFormattedMessage = strings.ReplaceAll(message, "{host}", host)
@@ -213,9 +213,9 @@ func hostEvent(host, user, message string) types.Event {
 }
 
 func hostArgument(name string) *types.HostEventArgument {
-	return &types.HostEventArgument{EntityEventArgument: types.EntityEventArgument{Name: name}, Host: reference("HostSystem", "host", slices.Index(hosts, name))}
+	return &types.HostEventArgument{EntityEventArgument: types.EntityEventArgument{Name: name}, Host: object("HostSystem", "host", slices.Index(hosts, name))}
 }
 
-func reference(kind, prefix string, n int) types.ManagedObjectReference {
+func object(kind, prefix string, n int) types.ManagedObjectReference {
 	return types.ManagedObjectReference{Type: kind, Value: fmt.Sprintf("%s-%d", prefix, 1000+n)}
 }

@@ -209,6 +209,7 @@ export class Feed extends Model {
     this.busy = { older: false, newer: false };
     this.searching = false;
     this.changed();
+    if (this.query.since && Number.isNaN(momentOf(this.query.since, Date.now()))) return this.fail(noTime(this.query.since));
     for (let attempt = 0; ; attempt++) {
       try {
         const page = await getPage(url, stop.signal);
@@ -217,12 +218,7 @@ export class Feed extends Model {
       } catch (error) {
         if (isAbort(error) || stop.signal.aborted) return;
         this.problem = problemOf(error);
-        if (!this.problem.passes) {
-          this.phase = "failed";
-          this.items = [];
-          this.changed();
-          return;
-        }
+        if (!this.problem.passes) return this.fail(this.problem);
         const wait = Math.max(this.problem.retryAfter, Math.min(30_000, 1_000 * 2 ** attempt));
         this.link = { is: "lost", since: Date.now(), retryAt: Date.now() + wait, problem: this.problem };
         this.changed();
@@ -238,6 +234,13 @@ export class Feed extends Model {
       }
     }
     if (newest) await this.search();
+  }
+
+  private fail(problem: Problem): void {
+    this.problem = problem;
+    this.phase = "failed";
+    this.items = [];
+    this.changed();
   }
 
   private replace(page: Page, newest: boolean): void {
@@ -450,6 +453,12 @@ export class Feed extends Model {
     }
     this.changed();
   }
+}
+
+/** What the server says of a time that it cannot read. The list does not ask it from when on its rows are. */
+function noTime(since: string): Problem {
+  const detail = `invalid since: “${since}” is no time; write it as 15m, 2d or 2026-11-22T09:00:00Z`;
+  return new Problem({ type: "urn:vstream:problem:invalid-parameter", title: "Invalid parameter", status: 400, detail, parameter: "since" });
 }
 
 /** The address of a page with another limit. */

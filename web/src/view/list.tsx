@@ -1,5 +1,5 @@
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
-import { count, date, time, zone } from "../format";
+import { count, date, plain, time, zone } from "../format";
 import type { App } from "../model/app";
 import { useModels } from "../model/model";
 import { type Hole, isHole, type Item, type Row } from "../model/row";
@@ -138,10 +138,10 @@ function EventRow({ app, row, index, place, several, today }: RowProps) {
       </div>
       <div class="cell severity" role="gridcell">{row.severity || "—"}</div>
       <div class="cell event" role="gridcell" title={row.type}>{app.catalogue.title(row.type)}</div>
-      <div class="cell target" role="gridcell" title={row.target}>{row.target ? <><span class={`kind ${row.kind}`} title={row.kind} />{row.target}</> : "—"}</div>
+      <div class="cell target" role="gridcell" title={plain(row.target)}>{row.target ? <><span class={`kind ${row.kind}`} title={row.kind} />{plain(row.target)}</> : "—"}</div>
       {several && <div class="cell vcenter" role="gridcell" title={row.vcenter}>{row.vcenter}</div>}
-      <div class="cell user" role="gridcell" title={row.user}>{row.user || "—"}</div>
-      <div class="cell message" role="gridcell" title={row.message}>{row.message}</div>
+      <div class="cell user" role="gridcell" title={plain(row.user)}>{plain(row.user) || "—"}</div>
+      <div class="cell message" role="gridcell" title={plain(row.message)}>{plain(row.message)}</div>
       <div class="cell offset" role="gridcell">{count(Number(row.id))}</div>
     </div>
   );
