@@ -106,7 +106,7 @@ func (r *reader) amount(w *output.Writer) string {
 	if len(r.first) == 1 && len(r.at) == 1 {
 		for _, first := range r.first {
 			for _, last := range r.at {
-				text += fmt.Sprintf(" (offsets %d to %d)", first, last)
+				text += fmt.Sprintf(" (offsets %d to %d)", first, last.Offset)
 			}
 		}
 	}

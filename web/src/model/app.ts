@@ -115,6 +115,21 @@ export class App extends Model {
     this.changed();
   }
 
+  /** Shows an event of which only the id is known. */
+  lookAt(vcenter: string, id: string): void {
+    this.feed.pause();
+    this.selected = { vcenter, id, row: null, event: null, problem: null, open: true };
+    this.writeAddress(false);
+    this.lookAgain();
+  }
+
+  /** Asks again for the selected event, as when it could not be had. */
+  lookAgain(): void {
+    if (this.selected) this.selected = { ...this.selected, problem: null };
+    void this.look();
+    this.changed();
+  }
+
   /** Marks the next event in the direction that time goes, or the one before. */
   step(by: 1 | -1): void {
     const rows = this.feed.items;

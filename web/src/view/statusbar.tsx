@@ -7,7 +7,7 @@ import { isHole } from "../model/row";
 export function StatusBar({ app }: { app: App }) {
   useModels(app, app.feed, app.facets, app.vcenters, app.settings);
   const { feed, facets, vcenters, settings } = app;
-  const matching = facets.value ? `${facets.value.complete ? "" : "at least "}${count(facets.value.events)} matching` : "counting…";
+  const matching = facets.value && !facets.stale ? `${facets.value.complete ? "" : "at least "}${count(facets.value.events)} matching` : facets.problem ? "not counted" : "counting…";
   const rows = feed.items.filter((item) => !isHole(item)).length;
   const all = vcenters.value ?? [];
   const one = all.length === 1 ? all[0] : undefined;
