@@ -67,7 +67,7 @@ var permittedInTests = []string{
 	"vstream/client", "vstream/internal/filter", "vstream/internal/httpapi", "vstream/internal/index",
 	"github.com/getkin/kin-openapi", "github.com/google/go-cmp", "github.com/rogpeppe/go-internal/testscript", "go.uber.org/goleak",
 	"github.com/vmware/govmomi", "github.com/nats-io", "k8s.io/", "sigs.k8s.io/yaml",
-	"github.com/chromedp/chromedp", "github.com/tmaxmax/go-sse",
+	"github.com/chromedp/chromedp", "github.com/chromedp/cdproto", "github.com/tmaxmax/go-sse",
 }
 
 func TestPackagesImportOnlyWhatTheArchitecturePermits(t *testing.T) {

@@ -117,12 +117,11 @@ export class Stream {
       const blocks = new Blocks();
       for (;;) {
         const { done, value } = await reader.read();
-        if (done) return null;
+        if (done || this.stop.signal.aborted) return null;
         clearTimeout(watchdog);
         watchdog = setTimeout(abort, silence);
         const problem = this.deliver(blocks.push(decoder.decode(value, { stream: true })));
         if (problem) return problem;
-        if (this.stop.signal.aborted) return null;
       }
     } catch (error) {
       if (isAbort(error) && !this.stop.signal.aborted) throw problemOf(null);
@@ -134,25 +133,29 @@ export class Stream {
     }
   }
 
+  /** Tells what blocks hold, and returns the problem among them, if any. What is before a block that cannot be read is told. */
   private deliver(blocks: Block[]): Problem | null {
     let batch: Told[] = [];
-    for (const block of blocks) {
-      const record = JSON.parse(block.data) as CloudEvent;
-      if (block.event === "problem") {
-        if (batch.length > 0) this.listener.told(batch);
-        return new Problem(record.data as unknown as ProblemDocument);
+    const tell = () => {
+      if (batch.length > 0) this.listener.told(batch);
+      batch = [];
+    };
+    try {
+      for (const block of blocks) {
+        const record = JSON.parse(block.data) as CloudEvent;
+        if (block.event === "problem") return new Problem(record.data as unknown as ProblemDocument);
+        this.opened();
+        if (block.id) this.cursor = block.id;
+        if (block.event === "") batch.push({ event: record, cursor: this.cursor });
+        if (block.event === "bookmark") {
+          tell();
+          this.listener.bookmark(record.data as unknown as Bookmark);
+        }
       }
-      this.opened();
-      if (block.id) this.cursor = block.id;
-      if (block.event === "") batch.push({ event: record, cursor: this.cursor });
-      if (block.event === "bookmark") {
-        if (batch.length > 0) this.listener.told(batch);
-        batch = [];
-        this.listener.bookmark(record.data as unknown as Bookmark);
-      }
+      return null;
+    } finally {
+      tell();
     }
-    if (batch.length > 0) this.listener.told(batch);
-    return null;
   }
 
   /** A connection counts once it has told anything. */

@@ -104,7 +104,7 @@ export class App extends Model {
   /** Leaves the past for what happens now. */
   backToLive(): void {
     if (!isHistorical(this.query)) {
-      void this.feed.newest();
+      this.feed.resume();
       return;
     }
     const before = this.zoomed.find((q) => !isHistorical(q));

@@ -76,7 +76,7 @@ function act(app: App, key: string): boolean {
       void feed.jump(null);
       return true;
     case "G":
-      void feed.newest();
+      feed.resume();
       return true;
     case "f":
       if (row) app.setQuery(only(app.query, "type", row.type));
