@@ -83,7 +83,7 @@ func (r *reader) one(cmd *cobra.Command, id string) error {
 		return err
 	}
 	form, err := r.parse(ctx, out, output.Options{
-		Columns: output.EventColumns(func() bool { return r.vcenters.several(ctx) }), Stream: true, Endless: true,
+		Columns: output.EventColumns(clock, func() bool { return r.vcenters.several(ctx) }), Stream: true, Endless: true,
 	})
 	if err != nil {
 		return err

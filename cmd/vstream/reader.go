@@ -98,7 +98,7 @@ func (r *reader) run(cmd *cobra.Command, out io.Writer, options []client.ReadOpt
 		return nil, err
 	}
 	form, err := r.parse(ctx, out, output.Options{
-		Columns: output.EventColumns(func() bool { return r.vcenters.several(ctx) }), Stream: true, Endless: r.follow,
+		Columns: output.EventColumns(clock, func() bool { return r.vcenters.several(ctx) }), Stream: true, Endless: r.follow,
 	})
 	if err != nil {
 		return nil, err
