@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -38,6 +40,9 @@ func exportCommand() *cobra.Command {
 			"  vstream export --cursor-file archive.place --append -f archive.ndjson",
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !cmd.Flags().Changed("output") {
+				r.form = formOf(path, again)
+			}
 			options, err := r.prepare(cmd)
 			switch {
 			case err != nil:
@@ -70,9 +75,24 @@ func exportCommand() *cobra.Command {
 		},
 	}
 	r.addFlags(cmd, "ndjson", 0)
-	cmd.Flags().StringVarP(&path, "file", "f", "", "file to write instead of stdout; it must not be there")
+	cmd.Flags().StringVarP(&path, "file", "f", "", "file to write instead of stdout; it must not be there. Without --output, a name that ends with .csv, .yaml or .json says the form")
 	cmd.Flags().BoolVar(&again, "append", false, "write behind what is in the file")
 	return cmd
+}
+
+// formOf returns the form that the name of a file tells. An array cannot be gone on with.
+func formOf(path string, again bool) string {
+	switch strings.ToLower(filepath.Ext(path)) {
+	case ".csv":
+		return "csv"
+	case ".yaml", ".yml":
+		return "yaml"
+	case ".json":
+		if !again {
+			return "json"
+		}
+	}
+	return "ndjson"
 }
 
 // export writes events to out, and says what it has written.

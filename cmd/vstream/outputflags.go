@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -80,6 +81,13 @@ func (o *outputChoice) parse(ctx context.Context, out io.Writer, options output.
 		return nil, usagef("--output: %w", err)
 	}
 	return form, nil
+}
+
+// forPeople reports whether the form is one for people to read, who wonder when there is
+// nothing.
+func (o *outputChoice) forPeople() bool {
+	name, _, _ := strings.Cut(o.form, "=")
+	return o.jq == "" && slices.Contains([]string{"line", "table", "wide", "custom-columns"}, name)
 }
 
 // write writes a list that is there as a whole.

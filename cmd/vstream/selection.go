@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"regexp"
@@ -15,6 +16,7 @@ import (
 	"vstream"
 	"vstream/client"
 	"vstream/internal/duration"
+	"vstream/internal/output"
 	"vstream/internal/spelling"
 )
 
@@ -63,7 +65,7 @@ func (f *filter) addFlags(cmd *cobra.Command) {
 	}
 	flags.StringSliceVar(&f.chain, "chain", nil, "all events of these operations, by their ChainId")
 	flags.StringVarP(&f.grep, "grep", "g", "", "events with this text in their message, type or names, in any case")
-	flags.StringArrayVarP(&f.others, "field", "x", nil, "any field by its name in the API, as in -x 'vm=web*'")
+	flags.StringArrayVarP(&f.others, "field", "x", nil, "any of these fields by its name in the API, and eventclass, as in -x eventclass=eventex")
 	flags.StringVar(&f.expression, "filter", "", `events for which this CEL expression is true, as in 'vm.startsWith("prod-")'`)
 	aliases(flags)
 }
@@ -93,6 +95,9 @@ func (l *listFlag) Set(text string) error {
 	if strings.TrimSpace(text) == "" {
 		return errors.New("it is empty; leave the flag out, or give '*' for any")
 	}
+	if rest, not := strings.CutPrefix(text, "!="); not {
+		return fmt.Errorf("%q has a = too many; all others are written '!%s'", text, rest)
+	}
 	l.to[l.name] = append(l.to[l.name], text)
 	return nil
 }
@@ -117,7 +122,9 @@ func (f *filter) options() ([]client.ReadOption, error) {
 				name = of.name
 			}
 		}
-		switch {
+		switch not, others := strings.CutSuffix(name, "!"); {
+		case found && others:
+			return nil, usagef("-x: all but some are written with the ! behind the =, as in -x '%s=!%s'", not, strings.TrimSpace(value))
 		case !found || strings.TrimSpace(value) == "":
 			return nil, usagef("-x: %q is not FIELD=GLOB; write for example -x 'vm=web*'", text)
 		case name == "chain":
@@ -159,6 +166,40 @@ func (f *filter) explain(err error) error {
 	return err
 }
 
+// unseen says which of the values that filters name no event has, each with the nearest that
+// some have. It asks the server; what that does not tell is passed over.
+func (f *filter) unseen(ctx context.Context, server *client.Client) []string {
+	var found []string
+	for _, of := range fields {
+		if of.name == "severity" || of.name == "vcenter" || !slices.Contains(countable, of.name) {
+			continue // the server refuses those that there are not, or does not count by it
+		}
+		for _, value := range strings.Split(strings.Join(f.values[of.name], ","), ",") {
+			if value = strings.TrimSpace(value); value == "" || strings.HasPrefix(value, "!") || strings.Contains(value, "*") {
+				continue
+			}
+			with, err := server.Facets(ctx, of.option(value), client.Top(1))
+			if err != nil || with.Events > 0 || !with.Complete {
+				continue
+			}
+			text := fmt.Sprintf("the server has no event with the %s %q so far", of.name, output.Clean(value))
+			if all, err := server.Facets(ctx, client.Top(100)); err == nil {
+				var known []string
+				for _, v := range all.Facets[of.name].Values {
+					known = append(known, output.Clean(v.Value))
+				}
+				if near := spelling.Nearest(value, known); near != "" {
+					text += "; did you mean " + near + "?"
+				} else {
+					text += "; what there is: vstream stats --by " + of.name
+				}
+			}
+			found = append(found, text)
+		}
+	}
+	return found
+}
+
 // A moment is a time that somebody named: how long ago it was, or when.
 type moment struct {
 	given bool
@@ -176,6 +217,7 @@ var numeric = regexp.MustCompile(`^\d+$`)
 
 // parseMoment reads a time. Without a zone it is local.
 func parseMoment(text string, now time.Time) (moment, error) {
+	text = strings.TrimSuffix(text, " ago")
 	today := time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, now.Location())
 	switch text {
 	case "today":
@@ -236,9 +278,9 @@ func (s *span) addFlags(cmd *cobra.Command, last int) {
 	flags.Var(s.until.flag(), "until", "end with the last event of this time")
 	flags.StringVar(&s.offset, "offset", "", "begin with the event of this id or the next later one; earliest, latest or now")
 	flags.StringVar(&s.cursor, "cursor", "", "begin behind this place, as vc1.4711")
-	flags.IntVarP(&s.last, "last", "n", last, "begin with so many of the newest events")
+	flags.IntVarP(&s.last, "last", "n", last, "begin with so many of the newest events; with --since, of those of this time")
 	flags.BoolVar(&s.all, "all", false, "begin with the oldest event")
-	flags.StringVar(&s.cursorFile, "cursor-file", "", "keep the place behind the last event in this file, and begin there if it is kept")
+	flags.StringVar(&s.cursorFile, "cursor-file", "", "keep the place behind the last event in this file, and begin there, whatever else is said, if one is kept")
 }
 
 // options returns where to begin and end. Without a word it is at the last events, or where
@@ -246,7 +288,9 @@ func (s *span) addFlags(cmd *cobra.Command, last int) {
 func (s *span) options(changed func(string) bool) ([]client.ReadOption, error) {
 	var options []client.ReadOption
 	switch {
-	case s.since.given:
+	case s.newestSince(changed) && s.last >= 0:
+		options = append(options, client.Last(s.last))
+	case s.since.given && !changed("last"):
 		options = append(options, s.since.since())
 	case s.cursor != "":
 		at, err := vstream.ParseCursor(s.cursor)
@@ -263,7 +307,7 @@ func (s *span) options(changed func(string) bool) ([]client.ReadOption, error) {
 	case s.all:
 		options = append(options, client.Earliest())
 	case s.last < 0:
-		return nil, usagef("--last: %d events are none; give 0 or more", s.last)
+		return nil, usagef("--last: %d is not how many events to begin with; give 0 or more", s.last)
 	case changed("last") || s.last > 0:
 		options = append(options, client.Last(s.last))
 	default:
@@ -274,6 +318,10 @@ func (s *span) options(changed func(string) bool) ([]client.ReadOption, error) {
 	}
 	return options, nil
 }
+
+// newestSince reports whether the newest events of some time are wanted: those that are older
+// are left out as they come.
+func (s *span) newestSince(changed func(string) bool) bool { return s.since.given && changed("last") }
 
 // exact reports whether the place to begin at is one that may be gone.
 func (s *span) exact() bool { return s.cursor != "" || s.offset != "" }

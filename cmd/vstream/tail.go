@@ -41,7 +41,7 @@ func tailCommand() *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().BoolVarP(&follow, "follow", "f", true, "go on with what happens, as it does anyway")
+	cmd.Flags().BoolVarP(&follow, "follow", "f", true, "print what happens from now on, too; tail does so without it")
 	cmd.Flags().BoolVar(&noFollow, "no-follow", false, "end when all there is has been printed")
 	r.addFlags(cmd, "line", tailLast)
 	return cmd

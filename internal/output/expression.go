@@ -96,7 +96,7 @@ var items = regexp.MustCompile(`(^|[^\w])\.items\b`)
 // itemsError is for those who write templates as for kubectl, which hands them whole lists.
 func itemsError(text, example string) error {
 	if items.MatchString(text) {
-		return fmt.Errorf("there is no .items, for each one is written by itself; write for example %s", example)
+		return fmt.Errorf("there is no .items, for what there is comes one by one; write for example %s", example)
 	}
 	return nil
 }

@@ -272,7 +272,9 @@ func TestWhereThereIsNoTerminalNothingIsCut(t *testing.T) {
 }
 
 func TestAListFitsATerminalByPressingItsWidestColumn(t *testing.T) {
-	columns := []output.Column{{Name: "name", In: output.InTable}, {Name: "share", Unit: "%", In: output.InTable | output.InCSV}, {Name: "description", In: output.InTable}}
+	columns := []output.Column{
+		{Name: "name", Least: 8, In: output.InTable}, {Name: "share", Unit: "%", In: output.InTable | output.InCSV}, {Name: "description", Least: 8, In: output.InTable},
+	}
 	r := output.Record{Cells: func() []string {
 		return []string{"esx.problem.net.redundancy.lost", "95.5", strings.Repeat("word ", 20)}
 	}}

@@ -34,7 +34,7 @@ type Column struct {
 	Name  string // in lower case
 	Unit  string // behind each value, but in CSV
 	Width int    // in characters, where records come one by one; 0 is not padded
-	Least int    // to which a narrow terminal presses Width; 0 is not at all
+	Least int    // to which a narrow terminal presses it; 0 is not at all
 	Spare int    // of those that are not 0, a terminal that is too narrow leaves out the highest first
 	In    In
 	// Omit, which may be nil, is asked before the first row of a line or a table whether to

@@ -95,7 +95,7 @@ func (g *grid) press() {
 		}) - more
 	}
 	if g.in == InTable {
-		g.widths[len(columns)] = max(leastLast+left, minimum)
+		g.widths[len(columns)] = max(leastLast+left, len("MESSAGE"))
 	}
 }
 
@@ -120,8 +120,6 @@ const (
 	// leastLast is how wide the last column, the message, is on a terminal where that can be had
 	// by pressing others, and goodLast what it gets before others have more than usual.
 	leastLast, goodLast = 30, 80
-	// minimum is below what a column is not pressed.
-	minimum = 8
 )
 
 // usual is how wide a column is where there is room.
@@ -171,12 +169,8 @@ func (g *grid) End(to []byte) ([]byte, error) {
 	if g.Stream || len(g.rows) == 0 {
 		return to, nil
 	}
-	least := make([]int, len(g.shown))
 	if g.header {
 		g.rows = slices.Insert(g.rows, 0, g.titles())
-		for i, title := range g.rows[0] {
-			least[i] = len(title)
-		}
 	}
 	total := len(gap) * (len(g.widths) - 1)
 	for i := range g.widths {
@@ -186,10 +180,10 @@ func (g *grid) End(to []byte) ([]byte, error) {
 		}
 		total += g.widths[i]
 	}
-	for g.fits && g.Width > 0 && total > g.Width {
+	for ; g.fits && g.Width > 0 && total > g.Width; total-- {
 		widest := -1
-		for i, width := range g.widths {
-			if width > max(least[i], minimum) && (widest < 0 || width >= g.widths[widest]) {
+		for i, column := range g.shown {
+			if least := g.Columns[column].Least; least > 0 && g.widths[i] > least && (widest < 0 || g.widths[i] >= g.widths[widest]) {
 				widest = i
 			}
 		}
@@ -197,7 +191,6 @@ func (g *grid) End(to []byte) ([]byte, error) {
 			break
 		}
 		g.widths[widest]--
-		total--
 	}
 	for _, row := range g.rows {
 		to = g.row(to, row)
