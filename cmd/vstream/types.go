@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -87,7 +88,8 @@ func typesCommand() *cobra.Command {
 			nothing := "no types found"
 			if len(args) == 1 && !strings.Contains(args[0], "*") {
 				advice := fmt.Sprintf("'*%s*' finds what contains it", args[0])
-				if near := spelling.Nearest(args[0], names); near != "" {
+				holds := func(name string) bool { return strings.Contains(strings.ToLower(name), glob) }
+				if near := spelling.Nearest(args[0], names); near != "" && !slices.ContainsFunc(names, holds) {
 					advice = "did you mean " + near + "?"
 				}
 				nothing = fmt.Sprintf("no type is called %q; %s", args[0], advice)
