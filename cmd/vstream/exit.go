@@ -32,7 +32,7 @@ const exitHelp = `  0    all is well; also when the reader of the output has had
   2    the command line, or a filter, is not understood
   3    nothing matched, with --exit-status; 124 where --timeout was the end
   4    not signed in, or not permitted
-  5    the server cannot be reached, is none of vstream, or is not to be trusted. A tail ends so
+  5    the server cannot be reached, is no vstream server, or is not to be trusted. A tail ends so
        only if it never reached the server; later it waits until the server comes again
   6    events were missed, with --fail-on-gap
   7    the offset or cursor is gone: the log does not reach back, or was replaced
@@ -129,9 +129,9 @@ func say(w io.Writer, err error) {
 	case errors.Is(err, errStopped):
 		return
 	case is[*client.BadRequestError](err) && isForeign(err):
-		text = "the server does not understand what it is asked; if it has TLS, write https:// before its address, else look whether it is one of vstream (--server, --context)"
+		text = "the server does not understand what it is asked; if it has TLS, write https:// before its address, else look whether it is a vstream server (--server, --context)"
 	case isForeign(err):
-		text = "the server serves nothing at this path; look whether it is one of vstream, and whether its address has to have a path (--server, --context)"
+		text = "the server serves nothing at this path; look whether it is a vstream server, and whether its address has to have a path (--server, --context)"
 	case errors.As(err, &denied):
 		text = "not signed in: " + denied.Detail + "; give a token with --token-file, or a certificate with --cert-file and --key-file"
 	case errors.As(err, &bad) && len(bad.Issues) > 0:

@@ -56,7 +56,7 @@ func (r *reader) some(cmd *cobra.Command, ids []string) error {
 	offsets := make([]offset, len(ids))
 	for i, id := range ids {
 		if err := offsets[i].Set(id); err != nil {
-			return usagef("%q is not the id of an event, a number", id)
+			return usagef("%q is not the id of an event, a number; without one, the newest events are printed", id)
 		}
 	}
 	switch {

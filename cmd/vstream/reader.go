@@ -7,7 +7,6 @@ import (
 	"io"
 	"iter"
 	"net/url"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -69,13 +68,13 @@ func (r *reader) options(cmd *cobra.Command) ([]client.ReadOption, error) {
 	options = append(options, place...)
 	switch {
 	case r.max < 0 || r.max == 0 && cmd.Flags().Changed("max-events"):
-		return nil, usagef("--max-events: %d is not after how many events to end; give 1 or more", r.max)
+		return nil, usagef("--max-events: give 1 or more, not %d", r.max)
 	case r.max > 0 && r.newestSince(cmd.Flags().Changed):
 		return nil, usagef("--since goes with --last, for the newest events of that time, or with --max-events, for the oldest; leave out one of those")
 	case r.max > 0:
 		options = append(options, client.Limit(r.max))
 	}
-	if r.newestSince(cmd.Flags().Changed) {
+	if r.newestSince(cmd.Flags().Changed) && !r.kept() {
 		r.from = r.since.time()
 	}
 	return options, nil
@@ -99,10 +98,7 @@ func (r *reader) prepare(cmd *cobra.Command) (options []client.ReadOption, err e
 
 // sayKept tells that where to begin is said in vain, for the place that is kept counts.
 func (r *reader) sayKept(cmd *cobra.Command) {
-	if r.cursorFile == "" {
-		return
-	}
-	if _, err := os.Stat(r.cursorFile); err != nil {
+	if !r.kept() {
 		return
 	}
 	for _, name := range []string{"since", "offset", "cursor", "last", "all"} {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -52,6 +53,8 @@ type filter struct {
 	grep       string
 	expression string
 	others     []string // field=GLOB
+
+	named map[string][]string // values and others, by the name of the field
 }
 
 func (f *filter) addFlags(cmd *cobra.Command) {
@@ -135,6 +138,7 @@ func (f *filter) options() ([]client.ReadOption, error) {
 			return nil, usagef("-x: there is no field %q%s", name, alternatives(name, names))
 		}
 	}
+	f.named = values
 	var options []client.ReadOption
 	for _, of := range fields {
 		if given := values[of.name]; len(given) > 0 {
@@ -167,17 +171,20 @@ func (f *filter) explain(err error) error {
 }
 
 // unseen says which of the values that filters name no event has, each with the nearest that
-// some have. It asks the server; what that does not tell is passed over.
+// some have. It asks the server, about a few of them; what that does not tell is passed over.
 func (f *filter) unseen(ctx context.Context, server *client.Client) []string {
+	const most = 10
+	asked := 0
 	var found []string
 	for _, of := range fields {
 		if of.name == "severity" || of.name == "vcenter" || !slices.Contains(countable, of.name) {
 			continue // the server refuses those that there are not, or does not count by it
 		}
-		for _, value := range strings.Split(strings.Join(f.values[of.name], ","), ",") {
-			if value = strings.TrimSpace(value); value == "" || strings.HasPrefix(value, "!") || strings.Contains(value, "*") {
+		for _, value := range strings.Split(strings.Join(f.named[of.name], ","), ",") {
+			if value = strings.TrimSpace(value); value == "" || strings.HasPrefix(value, "!") || strings.Contains(value, "*") || asked == most {
 				continue
 			}
+			asked++
 			with, err := server.Facets(ctx, of.option(value), client.Top(1))
 			if err != nil || with.Events > 0 || !with.Complete {
 				continue
@@ -213,17 +220,21 @@ func (m *moment) flag() pflag.Value {
 	return &flagValue{kind: "time", set: to(m, func(s string) (moment, error) { return parseMoment(s, time.Now()) })}
 }
 
+// inWords is a length of time as journalctl takes it: 2 hours.
+var inWords = regexp.MustCompile(`^(\d+) ?(?:(s)ec(?:ond)?s?|(m)in(?:ute)?s?|(h)ours?|(d)ays?|(w)eeks?)$`)
+
 var numeric = regexp.MustCompile(`^\d+$`)
 
 // parseMoment reads a time. Without a zone it is local.
 func parseMoment(text string, now time.Time) (moment, error) {
-	text = strings.TrimSuffix(text, " ago")
 	today := time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, now.Location())
 	switch text {
 	case "today":
 		return moment{given: true, at: today}, nil
 	case "yesterday":
 		return moment{given: true, at: today.AddDate(0, 0, -1)}, nil
+	case "now":
+		return moment{given: true, at: now}, nil
 	}
 	if t, err := time.Parse(time.RFC3339, text); err == nil {
 		return moment{given: true, at: t}, nil
@@ -236,9 +247,13 @@ func parseMoment(text string, now time.Time) (moment, error) {
 	if numeric.MatchString(text) {
 		return moment{}, fmt.Errorf("%q has no unit; write for example 15m, or a time in RFC 3339", text)
 	}
-	ago, err := duration.Parse(text)
+	length := strings.TrimSuffix(text, " ago")
+	if m := inWords.FindStringSubmatch(length); m != nil {
+		length = strings.Join(m[1:], "")
+	}
+	ago, err := duration.Parse(length)
 	if err != nil {
-		near := spelling.Nearest(text, []string{"today", "yesterday"})
+		near := spelling.Nearest(text, []string{"today", "yesterday", "now"})
 		if near != "" {
 			return moment{}, fmt.Errorf("%q is no time; did you mean %s?", text, near)
 		}
@@ -289,7 +304,7 @@ func (s *span) options(changed func(string) bool) ([]client.ReadOption, error) {
 	var options []client.ReadOption
 	switch {
 	case s.newestSince(changed) && s.last >= 0:
-		options = append(options, client.Last(s.last))
+		options = append(options, s.newest())
 	case s.since.given && !changed("last"):
 		options = append(options, s.since.since())
 	case s.cursor != "":
@@ -307,9 +322,9 @@ func (s *span) options(changed func(string) bool) ([]client.ReadOption, error) {
 	case s.all:
 		options = append(options, client.Earliest())
 	case s.last < 0:
-		return nil, usagef("--last: %d is not how many events to begin with; give 0 or more", s.last)
+		return nil, usagef("--last: give 0 or more, not %d", s.last)
 	case changed("last") || s.last > 0:
-		options = append(options, client.Last(s.last))
+		options = append(options, s.newest())
 	default:
 		options = append(options, client.Earliest())
 	}
@@ -322,6 +337,24 @@ func (s *span) options(changed func(string) bool) ([]client.ReadOption, error) {
 // newestSince reports whether the newest events of some time are wanted: those that are older
 // are left out as they come.
 func (s *span) newestSince(changed func(string) bool) bool { return s.since.given && changed("last") }
+
+// newest begins with the newest events. Where a place is kept that counts, and there may be
+// more behind it.
+func (s *span) newest() client.ReadOption {
+	if s.kept() {
+		return client.Earliest()
+	}
+	return client.Last(s.last)
+}
+
+// kept reports whether a place is kept, at which to go on.
+func (s *span) kept() bool {
+	if s.cursorFile == "" {
+		return false
+	}
+	_, err := os.Stat(s.cursorFile)
+	return err == nil
+}
 
 // exact reports whether the place to begin at is one that may be gone.
 func (s *span) exact() bool { return s.cursor != "" || s.offset != "" }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/spf13/cobra"
 )
 
@@ -27,7 +29,12 @@ func tailCommand() *cobra.Command {
 			"  vstream tail --cursor-file /var/lib/pager/place -o ndjson | ./pager\n" +
 			"  vstream tail --since today --no-follow -o csv >today.csv\n" +
 			"  vstream tail --jq '[.id, .data.FullFormattedMessage] | @tsv'",
-		Args: noArguments,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if err := noArguments(cmd, args); err != nil {
+				return fmt.Errorf("%w; events with this text: vstream tail --grep %s", err, args[0])
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r.follow = follow && !noFollow
 			options, err := r.prepare(cmd)
