@@ -29,24 +29,36 @@ func decode(text []byte, terminal bool) (any, error) {
 	return v, nil
 }
 
+// numbers makes numbers of what was decoded as their text.
 func numbers(v any) any {
-	switch v := v.(type) {
-	case json.Number:
-		if n, err := v.Int64(); err == nil && int64(int(n)) == n {
+	return leaves(v, func(v any) any {
+		text, ok := v.(json.Number)
+		if !ok {
+			return v
+		}
+		if n, err := text.Int64(); err == nil && int64(int(n)) == n {
 			return int(n)
 		}
-		f, _ := v.Float64() // the nearest one where it is too large
+		f, _ := text.Float64() // the nearest one where it is too large
 		return f
+	})
+}
+
+// leaves replaces what is in decoded JSON, but for arrays and objects.
+func leaves(v any, replace func(any) any) any {
+	switch v := v.(type) {
 	case []any:
 		for i := range v {
-			v[i] = numbers(v[i])
+			v[i] = leaves(v[i], replace)
 		}
+		return v
 	case map[string]any:
 		for k := range v {
-			v[k] = numbers(v[k])
+			v[k] = leaves(v[k], replace)
 		}
+		return v
 	}
-	return v
+	return replace(v)
 }
 
 // A line writes what something makes of each record, and ends it as a line. Where that is
@@ -119,19 +131,12 @@ func (nothing) String() string { return "<no value>" } // as text/template write
 
 // withNothing puts nothing in the place of null.
 func withNothing(v any) any {
-	switch v := v.(type) {
-	case nil:
-		return nothing(nil)
-	case []any:
-		for i := range v {
-			v[i] = withNothing(v[i])
+	return leaves(v, func(v any) any {
+		if v == nil {
+			return nothing(nil)
 		}
-	case map[string]any:
-		for k := range v {
-			v[k] = withNothing(v[k])
-		}
-	}
-	return v
+		return v
+	})
 }
 
 // newTemplate parses a Go template. It has the functions of text/template, none of which
