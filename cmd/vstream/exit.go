@@ -32,8 +32,7 @@ const exitHelp = `  0    all is well; also when the reader of the output has had
   2    the command line, or a filter, is not understood
   3    nothing matched, with --exit-status; 124 where --timeout was the end
   4    not signed in, or not permitted
-  5    the server cannot be reached, is no vstream server, or is not to be trusted. A tail ends so
-       only if it never reached the server; later it waits until the server comes again
+  5    the server cannot be reached or trusted, or is another; a tail that has reached it once waits for it
   6    events were missed, with --fail-on-gap
   7    the offset or cursor is gone: the log does not reach back, or was replaced
   124  --timeout is over, whatever was printed until then

@@ -34,7 +34,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	wrapUsage(root)
+	wrapHelp(root)
 	cmd, err := root.ExecuteContextC(ctx)
 	code := exitCode(err)
 	switch {

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -89,8 +91,9 @@ func completeCommand(cmd *cobra.Command, path []string) ([]cobra.Completion, cob
 // helpCommand is cobra's, but fails where there is no such command.
 func helpCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "help [COMMAND…]",
-		Short: "Print the help of a command, or on a topic",
+		Use:                   "help [COMMAND…]",
+		Short:                 "Print the help of a command, or on a topic",
+		DisableFlagsInUseLine: true,
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			return completeCommand(cmd, args)
 		},
@@ -105,14 +108,67 @@ func helpCommand() *cobra.Command {
 	}
 }
 
-// wrapUsage lets the flags in help texts fit the terminal, and what is easy to read.
-func wrapUsage(root *cobra.Command) {
+// wrapHelp lets help texts fit the terminal, and what is easy to read.
+func wrapHelp(root *cobra.Command) {
 	const widest = 100
 	width := terminalWidth(root.OutOrStdout())
 	if width == 0 || width > widest {
 		width = widest
 	}
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", ".FlagUsagesWrapped "+strconv.Itoa(width)))
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
+		text := wrapped(strings.TrimRight(description(cmd), "\n"), width) + "\n"
+		if cmd.Runnable() {
+			text += "\n" + cmd.UsageString()
+		}
+		fmt.Fprint(cmd.OutOrStdout(), text)
+	})
+}
+
+// tableLine is a line of a table with a name in front.
+var tableLine = regexp.MustCompile(`^ +\S+ {2,}`)
+
+// wrapped breaks what is longer than width between words: paragraphs, in which lines are
+// filled anew, and lines of tables, which go on where their text begins.
+func wrapped(text string, width int) string {
+	var paragraphs []string
+	for _, paragraph := range strings.Split(text, "\n\n") {
+		lines := strings.Split(paragraph, "\n")
+		long := func(line string) bool { return utf8.RuneCountInString(line) > width }
+		indented := func(line string) bool { return strings.HasPrefix(line, " ") || strings.HasPrefix(line, "\t") }
+		if slices.ContainsFunc(lines, long) && !slices.ContainsFunc(lines, indented) {
+			lines = []string{strings.Join(lines, " ")}
+		}
+		for i, line := range lines {
+			if name := tableLine.FindString(line); long(line) && (name != "" || !indented(line)) {
+				lines[i] = name + filled(line[len(name):], width, len(name))
+			}
+		}
+		paragraphs = append(paragraphs, strings.Join(lines, "\n"))
+	}
+	return strings.Join(paragraphs, "\n\n")
+}
+
+// filled makes lines of text that end before width, where the first begins at indent and
+// others are indented so.
+func filled(text string, width, indent int) string {
+	var b strings.Builder
+	at := indent
+	for i, word := range strings.Fields(text) {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case i == 0:
+		case at+1+n > width:
+			b.WriteString("\n" + strings.Repeat(" ", indent))
+			at = indent
+		default:
+			b.WriteByte(' ')
+			at++
+		}
+		b.WriteString(word)
+		at += n
+	}
+	return b.String()
 }
 
 // otherFlags are our flags by what other tools call them: what to write instead.

@@ -69,7 +69,7 @@ var forms = []struct {
 	make       func(argument string, o Options) (Form, error)
 }{
 	{"line", "a line for people: time, severity, type, target, user, message", false, func(_ string, o Options) (Form, error) { return newLines(o), nil }},
-	{"table", "the same with a header and the offset; a terminal's line each, cut to fit", false, func(_ string, o Options) (Form, error) { return newTable(o, InTable), nil }},
+	{"table", "the same with a header and the offset; on a terminal, cut to fit a line", false, func(_ string, o Options) (Form, error) { return newTable(o, InTable), nil }},
 	{"wide", "a table with more columns, in which nothing is cut", false, func(_ string, o Options) (Form, error) { return newTable(o, InWide), nil }},
 	{"json", "indented JSON: an array, or one after the other while following", false, func(_ string, o Options) (Form, error) { return &indented{Options: o}, nil }},
 	{"ndjson", "the JSON of the API, one a line", false, func(_ string, o Options) (Form, error) { return plain{o}, nil }},
