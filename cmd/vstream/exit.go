@@ -117,6 +117,7 @@ func say(w io.Writer, err error) {
 	var (
 		denied    *client.UnauthenticatedError
 		bad       *expressionError
+		refused   *client.BadRequestError
 		ambiguous *client.AmbiguousError
 		expired   *client.ExpiredError
 		absent    *client.NotFoundError
@@ -136,6 +137,9 @@ func say(w io.Writer, err error) {
 	case errors.As(err, &bad) && len(bad.Issues) > 0:
 		sayIssues(w, bad)
 		return
+	case errors.As(err, &refused) && refused.Parameter == "vcenter":
+		text, _, _ = strings.Cut(text, "; ")
+		text += "; those there are: vstream vcenters"
 	case errors.As(err, &ambiguous):
 		text += " with --vcenter"
 	case errors.As(err, &expired):

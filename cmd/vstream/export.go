@@ -71,6 +71,9 @@ func exportCommand() *cobra.Command {
 			if closed := errors.Join(file.Sync(), file.Close()); err == nil && closed != nil {
 				err = fmt.Errorf("--file: %w", closed)
 			}
+			if info, failed := os.Stat(path); err != nil && !errors.Is(err, errNothing) && failed == nil && info.Size() == 0 && !again {
+				_ = os.Remove(path) // so that the same can be tried again
+			}
 			return err
 		},
 	}
@@ -112,11 +115,12 @@ func (r *reader) export(cmd *cobra.Command, out io.Writer, options []client.Read
 	if len(r.at) > 0 {
 		last = "; it ends at the cursor " + r.at.String()
 	}
-	if err != nil && !errors.Is(err, errNothing) && !isBrokenPipe(err) {
+	switch {
+	case err == nil, errors.Is(err, errNothing), isBrokenPipe(err):
+		r.talk("exported %s%s", r.amount(w), last)
+	case w.Bytes() > 0:
 		r.talk("not complete: %s were written%s", r.amount(w), cmp.Or(last, "; none is whole"))
-		return err
 	}
-	r.talk("exported %s%s", r.amount(w), last)
 	return err
 }
 

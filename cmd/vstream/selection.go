@@ -189,17 +189,14 @@ func (f *filter) unseen(ctx context.Context, server *client.Client) []string {
 			if err != nil || with.Events > 0 || !with.Complete {
 				continue
 			}
-			text := fmt.Sprintf("the server has no event with the %s %q so far", of.name, output.Clean(value))
+			value = output.Clean(value)
+			text := fmt.Sprintf("the server has no event with the %s %q so far", of.name, value)
 			if all, err := server.Facets(ctx, client.Top(100)); err == nil {
 				var known []string
 				for _, v := range all.Facets[of.name].Values {
 					known = append(known, output.Clean(v.Value))
 				}
-				if near := spelling.Nearest(value, known); near != "" {
-					text += "; did you mean " + near + "?"
-				} else {
-					text += "; what there is: vstream stats --by " + of.name
-				}
+				text += "; " + similar(value, known, "those there are: vstream stats --by "+of.name)
 			}
 			found = append(found, text)
 		}

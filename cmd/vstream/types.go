@@ -87,12 +87,7 @@ func typesCommand() *cobra.Command {
 			}
 			nothing := "no types found"
 			if len(args) == 1 && !strings.Contains(args[0], "*") {
-				advice := fmt.Sprintf("'*%s*' finds what contains it", args[0])
-				holds := func(name string) bool { return strings.Contains(strings.ToLower(name), glob) }
-				if near := spelling.Nearest(args[0], names); near != "" && !slices.ContainsFunc(names, holds) {
-					advice = "did you mean " + near + "?"
-				}
-				nothing = fmt.Sprintf("no type is called %q; %s", args[0], advice)
+				nothing = fmt.Sprintf("no type is called %q; %s", args[0], similar(args[0], names, "those there are: vstream types"))
 			}
 			return l.print(cmd, []output.Column{
 				{Name: "type", Least: 16, In: everyTable}, {Name: "class", In: wideOnly}, {Name: "count", In: everyTable},
@@ -103,6 +98,19 @@ func typesCommand() *cobra.Command {
 	}
 	l.addFlags(cmd, "table")
 	return cmd
+}
+
+// similar says how to find a value that a name stands for, or else what else helps. Of some
+// that contain the name, one that is near is not the better guess.
+func similar(name string, known []string, otherwise string) string {
+	lower := strings.ToLower(name)
+	if slices.ContainsFunc(known, func(value string) bool { return strings.Contains(strings.ToLower(value), lower) }) {
+		return fmt.Sprintf("'*%s*' finds what contains it", name)
+	}
+	if near := spelling.Nearest(name, known); near != "" {
+		return "did you mean " + near + "?"
+	}
+	return otherwise
 }
 
 // globMatches reports whether text is as pattern says, in which only * is special.
