@@ -104,7 +104,7 @@ func isForeign(err error) bool {
 		absent *client.NotFoundError
 	)
 	return errors.As(err, &bad) && bad.Detail == "" ||
-		errors.As(err, &absent) && absent.Requested == 0 && absent.Range == nil && !strings.HasSuffix(absent.Type, ":event-not-found")
+		errors.As(err, &absent) && (absent.Detail == "" || absent.Title == "No such resource")
 }
 
 // isBrokenPipe reports whether the reader of our output has had enough.

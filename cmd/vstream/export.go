@@ -54,33 +54,38 @@ func exportCommand() *cobra.Command {
 			case path == "":
 				return r.export(cmd, cmd.OutOrStdout(), options)
 			}
-			flags := os.O_WRONLY | os.O_CREATE | os.O_EXCL
-			if again {
-				flags = os.O_WRONLY | os.O_CREATE | os.O_APPEND
-				info, err := os.Stat(path)
-				r.noHeaders = r.noHeaders || err == nil && info.Size() > 0
-			}
-			file, err := os.OpenFile(path, flags, 0o600)
-			switch {
-			case errors.Is(err, os.ErrExist):
-				return fmt.Errorf("--file: %s is there already; give another name, or --append", path)
-			case err != nil:
-				return fmt.Errorf("--file: %w", err)
-			}
-			err = r.export(cmd, file, options)
-			if closed := errors.Join(file.Sync(), file.Close()); err == nil && closed != nil {
-				err = fmt.Errorf("--file: %w", closed)
-			}
-			if info, failed := os.Stat(path); err != nil && !errors.Is(err, errNothing) && failed == nil && info.Size() == 0 && !again {
-				_ = os.Remove(path) // so that the same can be tried again
-			}
-			return err
+			return r.exportFile(cmd, path, again, options)
 		},
 	}
 	r.addFlags(cmd, "ndjson", 0)
 	cmd.Flags().StringVarP(&path, "file", "f", "", "file to write instead of stdout; it must not be there. Without --output, a name that ends with .csv, .yaml or .json says the form")
 	cmd.Flags().BoolVar(&again, "append", false, "write behind what is in the file")
 	return cmd
+}
+
+// exportFile writes events to a new file or, again, behind what is in one.
+func (r *reader) exportFile(cmd *cobra.Command, path string, again bool, options []client.ReadOption) error {
+	flags := os.O_WRONLY | os.O_CREATE | os.O_EXCL
+	if again {
+		flags = os.O_WRONLY | os.O_CREATE | os.O_APPEND
+		info, err := os.Stat(path)
+		r.noHeaders = r.noHeaders || err == nil && info.Size() > 0
+	}
+	file, err := os.OpenFile(path, flags, 0o600)
+	switch {
+	case errors.Is(err, os.ErrExist):
+		return fmt.Errorf("--file: %s is there already; give another name, or --append", path)
+	case err != nil:
+		return fmt.Errorf("--file: %w", err)
+	}
+	err = r.export(cmd, file, options)
+	if closed := errors.Join(file.Sync(), file.Close()); err == nil && closed != nil {
+		err = fmt.Errorf("--file: %w", closed)
+	}
+	if info, failed := os.Stat(path); err != nil && !errors.Is(err, errNothing) && failed == nil && info.Size() == 0 && !again {
+		_ = os.Remove(path) // so that the same can be tried again
+	}
+	return err
 }
 
 // formOf returns the form that the name of a file tells. An array cannot be gone on with.
