@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 
@@ -81,31 +82,41 @@ func (r *reader) some(cmd *cobra.Command, ids []string) error {
 		return err
 	}
 	w := output.NewWriter(out, form)
-	var missing error // the last that is not there; the others are printed all the same
-	for _, o := range offsets {
-		e, err := r.server.Get(ctx, o.Offset)
-		if err != nil {
-			if err = r.explain(ended(ctx, cmd, err)); !is[*client.NotFoundError](err) && !is[*client.ExpiredError](err) {
-				_ = w.Flush() // what came before; err says what ended it
-				return err
-			}
-			if missing != nil {
-				say(r.stderr, missing)
-			}
-			missing = err
-			continue
-		}
-		if err := w.Write(output.EventRecord(e, clock, func(e client.Event) string { return r.vcenters.of(ctx, e.Source) })); err != nil {
-			return r.blame(err)
-		}
-	}
-	if missing != nil && len(ids) == 1 {
+	missing, err := r.writeSome(ctx, w, clock, offsets)
+	switch {
+	case err != nil:
+		_ = w.Flush() // what came before; err says what ended it
+		return ended(ctx, cmd, err)
+	case missing != nil && len(ids) == 1:
 		return missing
 	}
 	if err := w.Close(); err != nil {
 		return err
 	}
 	return missing
+}
+
+// writeSome writes the events at offsets. Those that are not there are said and left out; the
+// error about the last of them is returned.
+func (r *reader) writeSome(ctx context.Context, w *output.Writer, clock output.Clock, offsets []offset) (missing, err error) {
+	for _, o := range offsets {
+		e, err := r.server.Get(ctx, o.Offset)
+		err = r.explain(err)
+		if is[*client.NotFoundError](err) || is[*client.ExpiredError](err) {
+			if missing != nil {
+				say(r.stderr, missing)
+			}
+			missing = err
+			continue
+		}
+		if err == nil {
+			err = r.blame(w.Write(output.EventRecord(e, clock, func(e client.Event) string { return r.vcenters.of(ctx, e.Source) })))
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return missing, nil
 }
 
 // printAddresses prints where the API has events.

@@ -185,7 +185,7 @@ func (r *reader) sayUnseen(ctx context.Context) {
 // explain adds what the command line knows to what a server says.
 func (r *reader) explain(err error) error {
 	var absent *client.NotFoundError
-	if r.single && errors.As(err, &absent) && absent.Requested == 0 && !isForeign(err) {
+	if r.single && errors.As(err, &absent) && !strings.HasSuffix(absent.Type, ":event-not-found") && !isForeign(err) {
 		text, advice, _ := strings.Cut(absent.Detail, "; ")
 		if !strings.HasPrefix(advice, "did you mean") {
 			advice = "those there are: vstream vcenters"
