@@ -283,11 +283,25 @@ func (p *tab) place(element string, args ...any) (x, y float64) {
 	}
 }
 
-// press presses keys, one after the other: characters, or those of kb.
+// press presses keys, one after the other: characters, or those of kb. Where nobody types
+// they do not arrive as text too, as they would not where a key does something else.
 func (p *tab) press(keys ...string) {
 	p.t.Helper()
 	for _, key := range keys {
-		p.do(chromedp.KeyEvent(key))
+		typing := ask[bool](p, `document.activeElement.matches("input, textarea")`)
+		p.do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+			for _, r := range key {
+				for _, e := range kb.Encode(r) {
+					if e.Type == kb.KeyChar && !typing {
+						continue
+					}
+					if _, err := cdp.Call(ctx, t, input.DispatchKeyEvent, *e); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		}))
 	}
 }
 

@@ -72,12 +72,3 @@ export function bytes(n: number): string {
   for (; n >= 1024 && i < units.length - 1; i++) n /= 1024;
   return `${n < 10 && i > 0 ? Math.round(n * 10) / 10 : Math.round(n)} ${units[i]}`;
 }
-
-/** A text of an event as it is shown: characters that would not be seen, or turn others around, are symbols. */
-export function plain(text: string): string {
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, (c) => {
-    if (c === "\n" || c === "\r" || c === "\t") return " ";
-    const code = c.charCodeAt(0);
-    return code < 0x20 ? String.fromCharCode(0x2400 + code) : code === 0x7f ? "\u2421" : "\ufffd";
-  });
-}

@@ -1,8 +1,9 @@
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
-import { count, date, plain, time, zone } from "../format";
+import { count, date, time, zone } from "../format";
 import type { App } from "../model/app";
 import { useModels } from "../model/model";
 import { type Hole, isHole, type Item, type Row } from "../model/row";
+import { visible } from "../text";
 import { Empty } from "./empty";
 import { HoleRow } from "./hole";
 import { useVirtual } from "./virtual";
@@ -41,6 +42,12 @@ export function List({ app }: { app: App }) {
   const arrived = feed.pending.length;
   return (
     <section class={`list${several ? " several" : ""}${days ? " days" : ""}${feed.phase === "loading" ? " stale" : ""}`} aria-label="Events">
+      {arrived > 0 && (
+        <button type="button" class="arrived" onClick={() => feed.resume()}>
+          {count(arrived)}
+          {feed.overflowed && "+"} new event{arrived === 1 ? "" : "s"} {feed.paused ? "since you paused" : "while you point"} · jump to newest <kbd>G</kbd>
+        </button>
+      )}
       <div
         class="grid"
         role="grid"
@@ -66,12 +73,6 @@ export function List({ app }: { app: App }) {
             </div>
           ))}
         </div>
-        {arrived > 0 && (
-          <button type="button" class="arrived" onClick={() => feed.resume()}>
-            {count(arrived)}
-            {feed.overflowed && "+"} new event{arrived === 1 ? "" : "s"} {feed.paused ? "since you paused" : "while you point"} · jump to newest <kbd>G</kbd>
-          </button>
-        )}
         <div
           ref={scroll}
           class="scroll"
@@ -93,7 +94,9 @@ export function List({ app }: { app: App }) {
               );
             })}
           </div>
-          {n === 0 ? <Empty app={app} /> : <End app={app} />}
+          <div role="row">
+            <div role="gridcell">{n === 0 ? <Empty app={app} /> : <End app={app} />}</div>
+          </div>
         </div>
       </div>
     </section>
@@ -138,10 +141,10 @@ function EventRow({ app, row, index, place, several, today }: RowProps) {
       </div>
       <div class="cell severity" role="gridcell">{row.severity || "—"}</div>
       <div class="cell event" role="gridcell" title={row.type}>{app.catalogue.title(row.type)}</div>
-      <div class="cell target" role="gridcell" title={plain(row.target)}>{row.target ? <><span class={`kind ${row.kind}`} title={row.kind} />{plain(row.target)}</> : "—"}</div>
+      <div class="cell target" role="gridcell" title={visible(row.target)}>{row.target ? <><span class={`kind ${row.kind}`} title={row.kind} />{visible(row.target)}</> : "—"}</div>
       {several && <div class="cell vcenter" role="gridcell" title={row.vcenter}>{row.vcenter}</div>}
-      <div class="cell user" role="gridcell" title={plain(row.user)}>{plain(row.user) || "—"}</div>
-      <div class="cell message" role="gridcell" title={plain(row.message)}>{plain(row.message)}</div>
+      <div class="cell user" role="gridcell" title={visible(row.user)}>{visible(row.user) || "—"}</div>
+      <div class="cell message" role="gridcell" title={visible(row.message)}>{visible(row.message)}</div>
       <div class="cell offset" role="gridcell">{count(Number(row.id))}</div>
     </div>
   );
