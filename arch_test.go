@@ -55,7 +55,7 @@ var permitted = map[string][]string{
 	"cmd/vstream": {
 		"vstream", "vstream/client", "vstream/internal/access", "vstream/internal/cloudevent", "vstream/internal/collector", "vstream/internal/contexts", "vstream/internal/duration", "vstream/internal/httpapi", "vstream/internal/index",
 		"vstream/internal/memlog", "vstream/internal/metrics", "vstream/internal/natslog", "vstream/internal/output", "vstream/internal/simulator", "vstream/internal/spelling", "vstream/internal/vcenter", "vstream/internal/webui",
-		"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/dustin/go-humanize", "golang.org/x/sync/errgroup", "golang.org/x/sys/unix",
+		"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/dustin/go-humanize", "golang.org/x/sync/errgroup", "golang.org/x/sys/unix", "golang.org/x/term",
 		"go.yaml.in/yaml/v3",
 	},
 }

@@ -2,12 +2,13 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { test } from "node:test";
 import { filled } from "../src/model/catalogue";
-import { cliOf, curlOf, permalinkOf, shellWord } from "../src/model/commands";
+import { cliOf, curlOf, permalinkOf } from "../src/model/commands";
+import { sh } from "../src/model/copyas";
 import { apart, quoted, sentence, visible } from "../src/text";
 
 test("a shell takes a word as it is, whatever is in it", () => {
   for (const word of ["plain", "", "it's", "a b", "$(touch x)", "`id`", "a\nb", "\\", "*", "!!", "~", "-n", "'''", "ü€😀"]) {
-    assert.equal(execFileSync("/bin/sh", ["-c", `printf %s ${shellWord(word)}`], { encoding: "utf8" }), word);
+    assert.equal(execFileSync("/bin/sh", ["-c", `printf %s ${sh(word)}`], { encoding: "utf8" }), word);
   }
 });
 

@@ -163,7 +163,7 @@ test("a cell is no formula, and one cell", () => {
 test("a table has a line for each event and none for holes", () => {
   const row: Row = {
     key: "vc/1", vcenter: "vc", id: "1", at: 0, time: "t", severity: "info", type: "T", target: "=x", kind: "vm", vm: "=x", host: "", cluster: "", datacenter: "", user: "u",
-    message: "a, b", chain: 4, cursor: "", after: "", before: "",
+    message: "a, b", chain: 4, cursor: "", before: "", after: "",
   };
   const hole: Hole = { key: "h", cause: "buffer", text: "", most: null, at: 0, from: "", loading: false };
   assert.equal(csvOf([row, hole]), `\ufefftime,vcenter,id,severity,type,target,vm,host,cluster,datacenter,user,message,chain\r\nt,vc,1,info,T,'=x,'=x,,,,u,"a, b",4\r\n`);

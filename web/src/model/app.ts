@@ -5,6 +5,7 @@ import { FacetsPoll, HistogramPoll } from "./counts";
 import { Feed } from "./feed";
 import { Model } from "./model";
 import { everything, isHistorical, parseQuery, type Query, queryParams, sameQuery } from "./query";
+import { live } from "./range";
 import { isHole, type Row, rowOf } from "./row";
 import { type Order, Settings } from "./settings";
 import { VCenters } from "./vcenters";
@@ -98,6 +99,17 @@ export class App extends Model {
     const before = this.zoomed.pop();
     if (before) this.setQuery({ ...this.query, since: before.since, until: before.until });
     this.changed();
+  }
+
+  /** Leaves the past for what happens now. */
+  backToLive(): void {
+    if (!isHistorical(this.query)) {
+      this.feed.resume();
+      return;
+    }
+    const before = this.zoomed.find((q) => !isHistorical(q));
+    this.zoomed = [];
+    this.setQuery(live(before ? { ...this.query, since: before.since, until: "" } : this.query));
   }
 
   // ---- one event

@@ -1,9 +1,5 @@
 import { urlOf } from "../api/client";
-
-/** A word for a POSIX shell, which takes it as it is. */
-export function shellWord(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
-}
+import { sh } from "./copyas";
 
 /** The address of an event in the API, of a vCenter by name. */
 export function pathOf(vcenter: string, id = ""): string {
@@ -12,11 +8,11 @@ export function pathOf(vcenter: string, id = ""): string {
 
 /** Commands that print one event, from a server at an origin. */
 export function curlOf(origin: string, vcenter: string, id: string): string {
-  return `curl -s ${shellWord(origin + urlOf(pathOf(vcenter, id)))}`;
+  return `curl -s ${sh(origin + urlOf(pathOf(vcenter, id)))}`;
 }
 
 export function cliOf(origin: string, vcenter: string, id: string): string {
-  return `vstream get ${shellWord(id)} --vcenter ${shellWord(vcenter)} --server ${shellWord(origin)}`;
+  return `vstream get ${sh(id)} --vcenter ${sh(vcenter)} --server ${sh(origin)}`;
 }
 
 /** The address of the page that shows one event, and nothing else of what is shown now. */

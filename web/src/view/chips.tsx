@@ -1,17 +1,47 @@
+import { useState } from "preact/hooks";
 import type { App } from "../model/app";
-import { drop, fieldNames, type Part, partsOf } from "../model/query";
+import { drop, type Field, fieldNames, type Part, partsOf } from "../model/query";
 import type { Search } from "../model/search";
 import { flip } from "../model/typed";
 import { Close } from "./icons";
 
+/** More values of one field than this share a chip. */
+const together = 3;
+
 /** What events have to be, one chip for each value; those to leave out are struck through. */
 export function Chips({ app, search }: { app: App; search: Search }) {
+  const [unfolded, unfold] = useState<Field | null>(null);
   const parts = partsOf(app.query);
   if (parts.length === 0) return null;
+  const folded = (part: Part): part is Part & { field: Field } => "field" in part && part.field !== unfolded && (app.query.fields[part.field]?.length ?? 0) > together;
+  const shown = parts.filter((part, i) => !folded(part) || !parts.slice(0, i).some((p) => "field" in p && p.field === part.field));
   return (
     <ul class="chips" aria-label="Filters">
-      {parts.map((part) => <Chip key={keyOf(part)} app={app} search={search} part={part} />)}
+      {shown.map((part) =>
+        folded(part) ? (
+          <Folded key={part.field} app={app} field={part.field} unfold={() => unfold(part.field)} />
+        ) : (
+          <Chip key={keyOf(part)} app={app} search={search} part={part} />
+        ),
+      )}
     </ul>
+  );
+}
+
+/** Many values of one field, by the name of the view that they are of. */
+function Folded({ app, field, unfold }: { app: App; field: Field; unfold: () => void }) {
+  const values = app.query.fields[field] ?? [];
+  const view = app.views.find((v) => new URLSearchParams(v.query).get(field) === values.join(","));
+  const text = `${fieldNames[field]}: ${view ? view.name : `${values.length} values`}`;
+  const remove = () => {
+    app.setQuery({ ...app.query, fields: { ...app.query.fields, [field]: [] } });
+    document.getElementById("search")?.focus({ preventScroll: true });
+  };
+  return (
+    <li class="chip">
+      <button type="button" class="plain chip-text" title={`${values.join("\n")}\nClick to see them one by one`} onClick={unfold}><bdi>{text}</bdi></button>
+      <button type="button" class="plain chip-remove" aria-label={`Remove ${text}`} title="Remove" onClick={remove}><Close /></button>
+    </li>
   );
 }
 

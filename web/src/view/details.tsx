@@ -14,7 +14,7 @@ export function Details({ app, row, event }: { app: App; row: Row; event: CloudE
   const advice = app.catalogue.advice(row.type);
   return (
     <>
-      <dl class="values">
+      <dl class="fact-list">
         {valuesOf(row, event).map((v) => <ValueRow key={v.field} app={app} {...v} />)}
       </dl>
       {advice && <AdviceBox advice={advice} title={app.catalogue.title(row.type)} />}
@@ -37,7 +37,7 @@ function ValueRow({ app, field, value }: Value & { app: App }) {
   const exclude = isOut ? drop(app.query, { field, value: "!" + wanted }) : without(app.query, field, value);
   const tip = (text: string) => ({ "aria-label": text, title: text });
   return (
-    <div class="value">
+    <div class="fact">
       <dt>{name}</dt>
       <dd class={field === "severity" ? `severity ${value}` : undefined}><Breaking text={shown} /></dd>
       <dd class="acts">
@@ -63,7 +63,7 @@ function FactsList({ app, title, facts }: Facts & { app: App }) {
   return (
     <section class="facts-of" aria-label={title || "More of the event"}>
       {title && <h3>{visible(title)}</h3>}
-      <dl class="values">
+      <dl class="fact-list">
         {shown.map((fact, i) => <FactRow key={`${i} ${fact.name}`} app={app} {...fact} />)}
       </dl>
       {shown.length < facts.length && <button type="button" class="link" onClick={() => setAll(true)}>Show {facts.length - shown.length} more</button>}
@@ -74,7 +74,7 @@ function FactsList({ app, title, facts }: Facts & { app: App }) {
 function FactRow({ app, name, value }: Fact & { app: App }) {
   const shown = visible(name);
   return (
-    <div class="value">
+    <div class="fact">
       <dt>{shown}</dt>
       <dd><Folded text={inZone(value, app.settings.utc)} /></dd>
       <dd class="acts">

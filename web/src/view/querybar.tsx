@@ -2,7 +2,6 @@ import { useState } from "preact/hooks";
 import type { App } from "../model/app";
 import { useModels } from "../model/model";
 import { isHistorical } from "../model/query";
-import { live } from "../model/range";
 import { Search } from "../model/search";
 import { Link } from "./icons";
 import { SearchBox } from "./search";
@@ -38,14 +37,9 @@ export function QueryBar({ app }: { app: App }) {
 function Flow({ app }: { app: App }) {
   const { feed } = app;
   if (isHistorical(app.query)) {
-    const back = () => {
-      const before = app.zoomed.find((q) => !isHistorical(q));
-      app.zoomed = [];
-      app.setQuery(live(before ? { ...app.query, since: before.since, until: "" } : app.query));
-    };
-    return <button type="button" class="primary" title="Show what happens now" onClick={back}>Back to live</button>;
+    return <button type="button" class="primary" title="Show what happens now" onClick={() => app.backToLive()}>Back to live</button>;
   }
-  if (feed.hasNewer) return <button type="button" class="primary" title="Show the newest events (G)" onClick={() => feed.resume()}>Back to live</button>;
+  if (feed.hasNewer) return <button type="button" class="primary" title="Show the newest events (G)" onClick={() => app.backToLive()}>Back to live</button>;
   if (feed.paused) return <button type="button" class="primary" onClick={() => feed.resume()}>Resume <kbd>space</kbd></button>;
   return <button type="button" disabled={feed.phase === "failed"} onClick={() => feed.pause()}>Pause <kbd>space</kbd></button>;
 }

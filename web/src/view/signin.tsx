@@ -30,6 +30,7 @@ export function SignIn({ app }: { app: App }) {
         <h2 id="signin-title">Sign in again</h2>
         <p>The server does not know who you are any more. Nothing that you see is lost.</p>
         {problem && <p class="problem" role="alert">{problem}</p>}
+        <input type="text" autocomplete="username" value="token" readOnly hidden />
         <label for="signin-token">Token</label>
         <input id="signin-token" type="password" autocomplete="current-password" required value={token} onInput={(e) => setToken(e.currentTarget.value)} />
         <button type="submit" class="primary">Sign in</button>
