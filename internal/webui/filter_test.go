@@ -15,7 +15,7 @@ func TestEachKindOfFilterIsTypedIntoTheBar(t *testing.T) {
 	p.live(1300)
 	for _, c := range []struct{ typed, address, each string }{
 		{"vm:web-07", "?vm=web-07", `e.querySelector(".target").textContent === "web-07"`},
-		{"-user:LAB*", "?user=!LAB*", `!e.querySelector(".user").textContent.startsWith("LAB")`},
+		{"user:!LAB*", "?user=!LAB*", `!e.querySelector(".user").textContent.startsWith("LAB")`},
 		{"severity:error", "?severity=error", `e.classList.contains("error")`},
 		{"powered on", "?q=powered+on", `e.querySelector(".message").textContent.includes("powered on")`},
 		{`vm.startsWith("db-") && severity == "info"`, "", `e.querySelector(".target").textContent.startsWith("db-")`},

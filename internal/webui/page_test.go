@@ -160,7 +160,7 @@ const helpers = `globalThis.see = {
 			for (const [row, at] of see.placed()) if (!seen.has(at)) { seen.add(at); all.push(row); }
 			const before = box.scrollTop;
 			box.scrollTop += box.clientHeight - 48;
-			if (box.scrollTop === before) return all;
+			if (box.scrollTop === before && see.text(".end").startsWith("Nothing older")) return all;
 		}
 	},
 };`
@@ -324,7 +324,7 @@ func (p *tab) wheel(pixels float64) {
 	p.until("see.box().scrollTop !== %s", before)
 }
 
-// walk returns all events of the list, from top to bottom, with holes as "hole". It does so on
+// walk returns all events of the list, the newest on top, down to the beginning of the log, with holes as "hole". It does so on
 // a very high screen, to be quick.
 func (p *tab) walk() []string {
 	p.t.Helper()

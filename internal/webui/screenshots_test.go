@@ -85,7 +85,7 @@ func TestScreenshots(t *testing.T) {
 		if small.Len() > 150_000 {
 			t.Errorf("%s has %d bytes", name, small.Len())
 		}
-		if err := os.WriteFile(filepath.Join(*screenshots, name+".png"), small.Bytes(), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(*screenshots, name+".png"), small.Bytes(), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
