@@ -93,6 +93,11 @@ ui: ## the page, from web into internal/webui/dist; needs Node 20 and npm
 	npm ci
 	npm run build
 
+.PHONY: screenshots
+screenshots: ## docs/ui/: pictures of the page in each of its states; needs Chromium
+	mkdir -p docs/ui
+	go test -count=1 -run '^TestScreenshots$$' ./internal/webui -args -screenshots '$(CURDIR)/docs/ui'
+
 .PHONY: docs
 docs: ## what is generated from the code
 	go generate ./...

@@ -160,7 +160,7 @@ const helpers = `globalThis.see = {
 			for (const [row, at] of see.placed()) if (!seen.has(at)) { seen.add(at); all.push(row); }
 			const before = box.scrollTop;
 			box.scrollTop += box.clientHeight - 48;
-			if (box.scrollTop === before) return all;
+			if (box.scrollTop === before && see.text(".end").startsWith("Nothing older")) return all;
 		}
 	},
 };`
@@ -283,11 +283,25 @@ func (p *tab) place(element string, args ...any) (x, y float64) {
 	}
 }
 
-// press presses keys, one after the other: characters, or those of kb.
+// press presses keys, one after the other: characters, or those of kb. Where nobody types
+// they do not arrive as text too, as they would not where a key does something else.
 func (p *tab) press(keys ...string) {
 	p.t.Helper()
 	for _, key := range keys {
-		p.do(chromedp.KeyEvent(key))
+		typing := ask[bool](p, `document.activeElement.matches("input, textarea")`)
+		p.do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+			for _, r := range key {
+				for _, e := range kb.Encode(r) {
+					if e.Type == kb.KeyChar && !typing {
+						continue
+					}
+					if _, err := cdp.Call(ctx, t, input.DispatchKeyEvent, *e); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		}))
 	}
 }
 
@@ -310,7 +324,7 @@ func (p *tab) wheel(pixels float64) {
 	p.until("see.box().scrollTop !== %s", before)
 }
 
-// walk returns all events of the list, from top to bottom, with holes as "hole". It does so on
+// walk returns all events of the list, the newest on top, down to the beginning of the log, with holes as "hole". It does so on
 // a very high screen, to be quick.
 func (p *tab) walk() []string {
 	p.t.Helper()

@@ -198,10 +198,10 @@ func TestWhoIsSignedOutSignsInAgainAndGoesOn(t *testing.T) {
 	site.start()
 	p.shows("dialog[open]", "Sign in again")
 	p.until(`see.text(".stream-state .words") === "Signed out" && document.querySelector(".row.event")`) // nothing is lost
-	p.click(`document.querySelector("dialog[open] input")`)
+	p.click(`document.querySelector("dialog[open] input[type=password]")`)
 	p.press("wrong", enter)
 	p.shows("dialog[open] [role=alert]", "the token is not valid")
-	p.click(`document.querySelector("dialog[open] input")`)
+	p.click(`document.querySelector("dialog[open] input[type=password]")`)
 	p.do(chromedp.KeyEvent("a", chromedp.KeyModifiers(chromedp.ModifierCtrl)))
 	p.press(token, enter)
 	p.live(newest)

@@ -47,7 +47,7 @@ export function parseQuery(params: URLSearchParams): { query: Query; unknown: st
     if (isField(name)) {
       const values = value.split(",").map((v) => v.trim()).filter((v) => v !== "" && v !== "!");
       if (values.length > 0) of[name] = [...new Set([...(of[name] ?? []), ...values])];
-    } else if (name in texts) {
+    } else if (Object.hasOwn(texts, name)) {
       texts[name as keyof typeof texts] = value.trim();
     } else if (!name.startsWith("_")) {
       unknown.push(name);

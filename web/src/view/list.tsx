@@ -42,6 +42,12 @@ export function List({ app }: { app: App }) {
   const arrived = feed.pending.length;
   return (
     <section class={`list${several ? " several" : ""}${days ? " days" : ""}${feed.phase === "loading" ? " stale" : ""}`} aria-label="Events">
+      {arrived > 0 && (
+        <button type="button" class="arrived" onClick={() => feed.resume()}>
+          {count(arrived)}
+          {feed.overflowed && "+"} new event{arrived === 1 ? "" : "s"} {feed.paused ? "since you paused" : "while you point"} · jump to newest <kbd>G</kbd>
+        </button>
+      )}
       <div
         class="grid"
         role="grid"
@@ -67,12 +73,6 @@ export function List({ app }: { app: App }) {
             </div>
           ))}
         </div>
-        {arrived > 0 && (
-          <button type="button" class="arrived" onClick={() => feed.resume()}>
-            {count(arrived)}
-            {feed.overflowed && "+"} new event{arrived === 1 ? "" : "s"} {feed.paused ? "since you paused" : "while you point"} · jump to newest <kbd>G</kbd>
-          </button>
-        )}
         <div
           ref={scroll}
           class="scroll"
@@ -94,7 +94,9 @@ export function List({ app }: { app: App }) {
               );
             })}
           </div>
-          {n === 0 ? <Empty app={app} /> : <End app={app} />}
+          <div role="row">
+            <div role="gridcell">{n === 0 ? <Empty app={app} /> : <End app={app} />}</div>
+          </div>
         </div>
       </div>
     </section>
