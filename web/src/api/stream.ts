@@ -26,6 +26,8 @@ export interface Listener {
 const silence = 45_000;
 const shortestWait = 1_000;
 const longestWait = 30_000;
+/** A connection that has lived so long ended as it should, and the next may come at once. */
+const wholeLife = 10_000;
 
 /**
  * A Stream tells the events of a query from a cursor on, as they happen, until it is closed.
@@ -35,6 +37,7 @@ const longestWait = 30_000;
 export class Stream {
   private readonly stop = new AbortController();
   private open = false;
+  private openedAt = 0;
   private attempts = 0;
   private lostAt = 0;
   private wake: (() => void) | null = null;
@@ -80,10 +83,7 @@ export class Stream {
 
   /** Waits before the next attempt: not at all after an announced end, longer each time else. */
   private async rest(problem: Problem): Promise<void> {
-    if (problem === ended && this.attempts === 0) {
-      this.attempts = 1;
-      return;
-    }
+    if (problem === ended && this.open && performance.now() - this.openedAt > wholeLife) return;
     const spread = 0.5 + Math.random() / 2;
     const wait = Math.max(problem.retryAfter, spread * Math.min(longestWait, shortestWait * 2 ** this.attempts));
     this.attempts++;
@@ -162,6 +162,7 @@ export class Stream {
   private opened(): void {
     if (this.open) return;
     this.open = true;
+    this.openedAt = performance.now();
     this.attempts = 0;
     this.lostAt = 0;
     this.listener.link({ is: "open" });

@@ -48,6 +48,7 @@ export class App extends Model {
   /** Parameters of the address that mean nothing here. */
   unknown: string[] = [];
   help = false;
+  signInLater = false;
   note: Note | null = null;
   private looking = new AbortController();
 
@@ -225,9 +226,16 @@ export class App extends Model {
     return [this.vcenters.problem, this.feed.problem, this.facets.problem].some((p) => p?.status === 401);
   }
 
+  /** Somebody wants to look first, and sign in later; or now. */
+  askToSignIn(now: boolean): void {
+    this.signInLater = !now;
+    this.changed();
+  }
+
   /** Signs in with a token, and throws the Problem if it is not accepted. */
   async signIn(token: string): Promise<void> {
     await request("/signin", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ token }) });
+    this.signInLater = false;
     this.reload();
   }
 

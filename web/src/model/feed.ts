@@ -37,6 +37,8 @@ export class Feed extends Model {
   /** The stream; null where the end of the log is not in the window. */
   link: Link | null = null;
   paused = false;
+  /** The log is another one than before, whose events are gone, until somebody has seen that. */
+  replaced = false;
   /** What came since the list stands still. */
   pending: Item[] = [];
   /** More came than is kept aside. */
@@ -124,6 +126,12 @@ export class Feed extends Model {
     else if (this.phase === "failed") void this.show(this.query);
     else if (this.stream) this.stream.retry();
     else if (this.newer === null && !isHistorical(this.query)) void this.catchUp();
+  }
+
+  /** Somebody has seen that the log is another one. */
+  understood(): void {
+    this.replaced = false;
+    this.changed();
   }
 
   /** Puts a hole behind the newest event. */
@@ -358,18 +366,12 @@ export class Feed extends Model {
       return;
     }
     if (problem.status === 409) {
+      this.replaced = true;
       await this.show(this.query);
-      this.prependHole(this.hole("replaced", "what was here before is of a log that is no more: the vCenter or its log was replaced", null, ""));
       return;
     }
     this.problem = problem;
     this.link = null;
-    this.changed();
-  }
-
-  private prependHole(hole: Hole): void {
-    this.items.unshift(hole);
-    this.oldEnd++;
     this.changed();
   }
 

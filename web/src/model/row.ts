@@ -35,7 +35,7 @@ export interface Row {
 /** A Hole is a place in the list where events are missing. */
 export interface Hole {
   key: string;
-  cause: "expired" | "vcenter" | "buffer" | "replaced" | "unknown";
+  cause: "expired" | "vcenter" | "buffer";
   /** What happened, in a sentence. */
   text: string;
   /** How many events at most; null if nobody knows. */

@@ -40,7 +40,7 @@ export interface Known {
   gaps: readonly Gap[];
 }
 
-const causes: Partial<Record<Hole["cause"], string>> = {
+const causes: Record<Hole["cause"], string> = {
   expired: "Missing in the list",
   vcenter: "Missing",
   buffer: "Counted here, but not loaded in the list",
@@ -70,10 +70,8 @@ export function stretchesOf(strip: Strip, known: Known, utc: boolean): Stretch[]
     });
   }
   for (const { hole, to } of known.gaps) {
-    const cause = causes[hole.cause];
-    if (!cause) continue;
     const most = hole.most === null ? "" : `up to ${count(hole.most)} events: `;
-    all.push({ from: hole.at, to: to ?? hole.at, why: `${cause}: ${most}${hole.text}`, mild: hole.cause === "buffer" });
+    all.push({ from: hole.at, to: to ?? hole.at, why: `${causes[hole.cause]}: ${most}${hole.text}`, mild: hole.cause === "buffer" });
   }
   return all
     .filter((s) => s.to >= strip.from && s.from < strip.to && s.from <= s.to)

@@ -114,6 +114,7 @@ export function streamWords(app: App, now: number): { text: string; tone: string
 function StreamState({ app }: { app: App }) {
   const now = useClock(app.feed.link?.is === "lost" ? 250 : 0);
   const { text, tone } = streamWords(app, now);
+  if (app.signedOut) return <button type="button" class="primary" onClick={() => app.askToSignIn(true)}>Signed out: sign in</button>;
   return (
     <div class="stream-state" role="status" aria-live="off">
       <span class={`dot ${tone}`} aria-hidden="true" />
