@@ -54,6 +54,24 @@ func TestAnExpressionThatDoesNotCompileSaysWhyUnderTheBar(t *testing.T) {
 	p.until(`location.search === "" && see.rows()[0] === "1050"`) // the list stays as it is
 }
 
+func TestASavedViewShowsItsEvents(t *testing.T) {
+	site, v := serveOne(t, 300)
+	p := open(t, site.url(""))
+	p.live(1300)
+	p.click(`see.control("Views")`)
+	p.click(`see.control("Machines", ".popover")`)
+	p.until(`location.search.startsWith("?type=VmPoweredOnEvent,")`)
+	p.shows(".chips", "Event type: Machines") // one chip for all of them
+	p.until(`see.rows().length > 3 && see.all(".row.event .event").every((e) => /^Vm|VM/.test(e.textContent))`)
+	v.postN(t, 40)
+	p.click(`document.querySelector(".chip-text")`)
+	p.until(`see.all(".chip").length === 5`)
+	p.click(`see.control("Views")`)
+	p.click(`see.control("Problems", ".popover")`)
+	p.until(`location.search === "?severity=warning,error"`)
+	p.until(`see.rows().length > 3 && see.all(".row.event").every((e) => e.matches(".warning, .error"))`)
+}
+
 func TestAFacetLimitsToItsValueAndLeavesItOut(t *testing.T) {
 	site, _ := serveOne(t, 300)
 	p := open(t, site.url(""))

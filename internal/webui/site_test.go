@@ -18,6 +18,12 @@ import (
 	"vstream/internal/webui"
 )
 
+// views are those that every site offers.
+var views = []httpapi.View{
+	{Name: "Problems", Query: "severity=warning,error"},
+	{Name: "Machines", Query: "type=VmPoweredOnEvent,VmPoweredOffEvent,VmReconfiguredEvent,VmMigratedEvent,VmCreatedEvent"},
+}
+
 // A site is a server of made-up vCenters, which can be stopped and started again at the same
 // address.
 type site struct {
@@ -55,7 +61,7 @@ func (s *site) start() {
 		s.t.Fatal(err)
 	}
 	s.address = listener.Addr().String()
-	server := &httpapi.Server{Listener: listener, WatchMaxAge: time.Hour, UI: webui.Files(), Logger: slog.New(slog.DiscardHandler)}
+	server := &httpapi.Server{Listener: listener, WatchMaxAge: time.Hour, UI: webui.Files(), Views: views, Logger: slog.New(slog.DiscardHandler)}
 	if s.tokens != "" {
 		guard, err := access.New(access.Config{TokensFile: s.tokens, Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
