@@ -61,7 +61,7 @@ func TestASavedViewShowsItsEvents(t *testing.T) {
 	p.click(`see.control("Views")`)
 	p.click(`see.control("Machines", ".popover")`)
 	p.until(`location.search.startsWith("?type=VmPoweredOnEvent,")`)
-	p.shows(".chips", "Event type: Machines") // one chip for all of them
+	p.shows(".chip bdi", "Event type: Machines") // one chip for all of them
 	p.until(`see.rows().length > 3 && see.all(".row.event .event").every((e) => /^Vm|VM/.test(e.textContent))`)
 	v.postN(t, 40)
 	p.click(`document.querySelector(".chip-text")`)
