@@ -26,6 +26,7 @@ var permitted = map[string][]string{
 		"github.com/gofrs/flock", "github.com/cenkalti/backoff", "golang.org/x/sync/errgroup",
 	},
 	"internal/metrics":  {"vstream", "github.com/prometheus/client_golang"},
+	"internal/tracing":  {"go.opentelemetry.io/otel"},
 	"internal/duration": {},
 	"internal/httpapi": {
 		"vstream", "vstream/internal/duration", "vstream/internal/filter", "vstream/internal/index", "vstream/internal/spelling",
@@ -54,7 +55,7 @@ var permitted = map[string][]string{
 	},
 	"cmd/vstream": {
 		"vstream", "vstream/client", "vstream/internal/access", "vstream/internal/cloudevent", "vstream/internal/collector", "vstream/internal/contexts", "vstream/internal/duration", "vstream/internal/httpapi", "vstream/internal/index",
-		"vstream/internal/memlog", "vstream/internal/metrics", "vstream/internal/natslog", "vstream/internal/output", "vstream/internal/simulator", "vstream/internal/spelling", "vstream/internal/vcenter", "vstream/internal/webui",
+		"vstream/internal/memlog", "vstream/internal/metrics", "vstream/internal/natslog", "vstream/internal/output", "vstream/internal/simulator", "vstream/internal/spelling", "vstream/internal/tracing", "vstream/internal/vcenter", "vstream/internal/webui",
 		"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/dustin/go-humanize", "golang.org/x/sync/errgroup", "golang.org/x/sys/unix",
 		"go.yaml.in/yaml/v3",
 	},
