@@ -69,6 +69,8 @@ var permittedInTests = []string{
 	"github.com/getkin/kin-openapi", "github.com/google/go-cmp", "github.com/rogpeppe/go-internal/testscript", "go.uber.org/goleak",
 	"github.com/vmware/govmomi", "github.com/nats-io", "k8s.io/", "sigs.k8s.io/yaml",
 	"github.com/chromedp/chromedp", "github.com/tmaxmax/go-sse",
+	"vstream/internal/collector", "vstream/internal/metrics", "github.com/prometheus/common", "github.com/prometheus/prometheus",
+	"go.opentelemetry.io/proto/otlp", "google.golang.org/protobuf/proto",
 }
 
 func TestPackagesImportOnlyWhatTheArchitecturePermits(t *testing.T) {
