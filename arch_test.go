@@ -47,6 +47,7 @@ var permitted = map[string][]string{
 		"github.com/itchyny/gojq", "go.yaml.in/yaml/v3", "k8s.io/client-go/util/jsonpath",
 	},
 	"deploy/kubernetes": {},
+	"deploy/grafana":    {},
 	"bench": { // all it measures, wired as cmd/vstream wires it; nats-server for a cluster; the peers
 		"vstream", "vstream/internal/access", "vstream/internal/cloudevent", "vstream/internal/collector", "vstream/internal/httpapi", "vstream/internal/index",
 		"vstream/internal/memlog", "vstream/internal/natslog", "vstream/internal/simulator", "vstream/internal/vcenter",
