@@ -160,3 +160,14 @@ func BenchmarkWake(b *testing.B) {
 	cancel()
 	<-done
 }
+
+// BenchmarkWatches is what a scrape asks of ten thousand watches.
+func BenchmarkWatches(b *testing.B) {
+	s := &Server{}
+	for range 10_000 {
+		s.gauges.begin(new(gauge), formSSE)
+	}
+	for b.Loop() {
+		s.Watches()
+	}
+}

@@ -88,8 +88,8 @@ type gauges struct {
 	past map[*form]*Watches  // under mu; what is known of those that are over, and how many were opened
 }
 
-func (a *gauges) begin(f *form) *gauge {
-	m := &gauge{form: f}
+func (a *gauges) begin(m *gauge, f *form) {
+	m.form = f
 	m.wakes() // to send the headers, and what there is
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -98,7 +98,6 @@ func (a *gauges) begin(f *form) *gauge {
 	}
 	a.open[m] = struct{}{}
 	a.pastLocked(f).Opened++
-	return m
 }
 
 func (a *gauges) end(m *gauge, reason string) {
@@ -127,8 +126,8 @@ func (a *gauges) pastLocked(f *form) *Watches {
 // behindAfter is for how long a watch may have something to send before it counts as behind.
 const behindAfter = time.Second
 
-// Watches returns how the watches are, by form. It looks at each, a microsecond for some
-// hundred, and may be called from any goroutine.
+// Watches returns how the watches are, by form. It looks at each, which takes some 13 ns,
+// and may be called from any goroutine.
 func (s *Server) Watches() []Watches {
 	a := &s.gauges
 	a.mu.Lock()

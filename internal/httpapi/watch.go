@@ -108,10 +108,10 @@ func reduced(r *http.Request) *http.Request {
 // stops or the client is gone.
 func (s *Server) follow(ctx, stopping context.Context, w *watch) {
 	began, reason := time.Now(), closedForTrouble
-	w.gauge = s.gauges.begin(w.form)
+	s.gauges.begin(&w.gauge, w.form)
 	defer func() {
 		w.gauge.sent(w.sent, w.out.bytes)
-		s.gauges.end(w.gauge, reason)
+		s.gauges.end(&w.gauge, reason)
 	}()
 	var leave func()
 	w.shared, leave = s.filters.Join(w.filter)
@@ -175,7 +175,7 @@ type watch struct {
 	sent     int           // events
 	upToDate bool          // everything there was has been sent
 	spoke    time.Time
-	gauge    *gauge
+	gauge    gauge  // beside what is written with it
 	span     Span   // nil where there is none
 	line     []byte // for reuse
 }

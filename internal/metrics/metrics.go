@@ -8,7 +8,9 @@ package metrics
 import (
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -115,11 +117,26 @@ func (p process) Describe(to chan<- *prometheus.Desc) {
 
 // Collect implements [prometheus.Collector].
 func (p process) Collect(to chan<- prometheus.Metric) {
+	p = p.once()
 	for _, m := range metrics {
 		m.tell(&p, func(value float64, labels ...string) {
 			to <- prometheus.MustNewConstMetric(m.desc, m.kind, value, labels...)
 		})
 	}
+}
+
+// once returns p as it is at the first question, so that one scrape tells of one state, and
+// asks for it once.
+func (p process) once() process {
+	if p.Watches != nil {
+		p.Watches = sync.OnceValue(p.Watches)
+	}
+	p.VCenters = slices.Clone(p.VCenters)
+	for i := range p.VCenters {
+		v := &p.VCenters[i]
+		v.Status, v.Collector = sync.OnceValue(v.Status), sync.OnceValue(v.Collector)
+	}
+	return p
 }
 
 func one(yes bool) float64 {
