@@ -48,6 +48,7 @@ type Usage struct {
 	Events, MaxEvents int64
 	Bytes, MaxBytes   int64         // as the log counts them: in memory, or in its store
 	MaxAge            time.Duration // how long an event is kept
+	Oldest            time.Time     // when the oldest event happened; zero while there is none, or it is not known
 }
 
 // A Reader is a position in a log. It holds nothing but that position: the log is the

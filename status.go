@@ -11,6 +11,9 @@ type SourceStatus struct {
 	Skew     time.Duration
 	LastPoll time.Time // when events were last asked for with success; zero before
 	Unknown  int64     // events and parts of events of types that are not understood
+	Logins   int64     // that the vCenter has let in
+	Denied   int64     // logins that came to nothing: refused, or not answered
+	Rotated  int64     // how often changed credentials were taken up
 }
 
 // State says in a word how collecting from a vCenter goes.
@@ -42,10 +45,31 @@ type Status struct {
 	Reconnects  int64         // how often collecting was interrupted
 	Restarts    int64         // how often the keys started over
 	Late        int64         // events that came after one with a higher key
+	Collected   Severities    // events that the log has taken
 	Gaps        int64         // how often events may have been lost, for the vCenter no longer had what we knew
+	Replaced    int64         // of the gaps, those because another vCenter answers
 	LastError   string        // in words; empty if there was none
 	LastErrorAt time.Time
 	Audit       *Audit // the last one; nil before
+}
+
+// Severities is how many events there were of each severity.
+type Severities struct{ Info, Warning, Error, User, Other int64 }
+
+// Add counts one more.
+func (s *Severities) Add(severity string) {
+	switch severity {
+	case "info":
+		s.Info++
+	case "warning":
+		s.Warning++
+	case "error":
+		s.Error++
+	case "user":
+		s.User++
+	default:
+		s.Other++
+	}
 }
 
 // Audit is what the comparison of a vCenter's history with the log gave.

@@ -28,6 +28,7 @@ import (
 	"vstream/internal/memlog"
 	"vstream/internal/metrics"
 	"vstream/internal/natslog"
+	"vstream/internal/tracing"
 	"vstream/internal/vcenter"
 	"vstream/internal/webui"
 )
@@ -228,7 +229,19 @@ func (c *config) serve(ctx context.Context, engine *natslog.Engine, readings []r
 		Logger: logger,
 	}
 	api.Guard = func(next http.Handler) http.Handler { return guard.Handler(next, api.Deny) }
-	var statuses []func() vstream.Status
+	measured := metricsOf(api, guard)
+	tracer, err := tracing.Start(ctx, versionText(), logger)
+	if err != nil {
+		return fmt.Errorf("traces cannot be sent as the variables OTEL_… say: %w", err)
+	}
+	if tracer != nil {
+		api.Trace = tracer.Request
+		defer func() {
+			if err := tracer.Stop(ctx); err != nil {
+				logger.Warn("the last traces were not sent", "error", err)
+			}
+		}()
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	if engine != nil {
 		// It outlives the others, who have something to write to the end.
@@ -261,8 +274,19 @@ func (c *config) serve(ctx context.Context, engine *natslog.Engine, readings []r
 			Logger:        r.logger,
 			AuditInterval: auditInterval,
 		}
+		if tracer != nil {
+			r.source.Trace, collect.Trace = tracer.Span, tracer.Span
+		}
 		status := collect.Status
+		of := metrics.VCenter{Name: r.name, Collector: collect.Status, Log: r.log}
 		if engine != nil {
+			of.Writable = func() bool { return engine.Trouble(r.name) == nil }
+			if c.nats.url != "" {
+				of.Leased = func() bool {
+					_, ours := engine.Collector(r.name)
+					return ours
+				}
+			}
 			status = func() vstream.Status {
 				replica, ours := engine.Collector(r.name)
 				if trouble := engine.Trouble(r.name); trouble != nil {
@@ -282,7 +306,8 @@ func (c *config) serve(ctx context.Context, engine *natslog.Engine, readings []r
 		indexed := &index.Index{Log: r.log, MaxRows: c.indexed, Logger: r.logger}
 		group.Go(func() error { return indexed.Run(ctx) })
 		api.VCenters = append(api.VCenters, httpapi.VCenter{Name: r.name, Log: r.log, Status: status, Index: indexed, Types: r.source.Catalogue})
-		statuses = append(statuses, status)
+		of.Status = status
+		measured.VCenters = append(measured.VCenters, of)
 		r.logger.Info("collecting", "url", r.url.String())
 		group.Go(func() error {
 			if engine != nil {
@@ -291,12 +316,35 @@ func (c *config) serve(ctx context.Context, engine *natslog.Engine, readings []r
 			return collect.Run(ctx)
 		})
 	}
-	api.Metrics = metrics.Handler(statuses...)
+	api.Metrics = metrics.Handler(measured)
 	group.Go(func() error { return guard.Run(ctx) })
 	group.Go(func() error { return api.Run(ctx) })
-	err := group.Wait()
+	err = group.Wait()
 	logger.Info("stopped")
 	return err
+}
+
+// metricsOf returns what is measured of the server, which it has told of its answers.
+func metricsOf(api *httpapi.Server, guard *access.Guard) metrics.Process {
+	requests := metrics.NewRequests()
+	api.Answered = func(a httpapi.Answer) { requests.Answered(a.Route, a.Method, a.Status, a.Took) }
+	return metrics.Process{
+		Version:  versionText(),
+		Requests: requests,
+		Watches: func() (all []metrics.Watches) {
+			for _, w := range api.Watches() {
+				all = append(all, metrics.Watches(w))
+			}
+			return all
+		},
+		Reloads: func() (all []metrics.Reload) {
+			for _, r := range guard.Reloads() {
+				all = append(all, metrics.Reload(r))
+			}
+			return all
+		},
+		CertificateExpires: guard.CertificateExpires,
+	}
 }
 
 // storeError says which setting an error of the logs' store is about: where they are kept,

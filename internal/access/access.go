@@ -49,11 +49,11 @@ func New(c Config) (*Guard, error) {
 		if g.clients {
 			paths = append(paths, c.ClientCAFile)
 		}
-		g.files = append(g.files, &source{paths: paths, take: g.server.take})
+		g.files = append(g.files, &source{name: "tls", paths: paths, take: g.server.take})
 	}
 	if c.TokensFile != "" {
 		g.tokens = &tokens{}
-		g.files = append(g.files, &source{paths: []string{c.TokensFile}, take: g.tokens.take})
+		g.files = append(g.files, &source{name: "tokens", paths: []string{c.TokensFile}, take: g.tokens.take})
 	}
 	for _, f := range g.files {
 		if _, err := f.load(); err != nil {
@@ -89,8 +89,10 @@ func (g *Guard) Run(ctx context.Context) error {
 		for _, f := range g.files {
 			switch changed, err := f.load(); {
 			case err != nil && f.news(err):
+				f.failed.Add(1)
 				g.logger.Error("a changed file cannot be used; what it held before stays in force", "error", err)
 			case changed:
+				f.taken.Add(1)
 				g.logger.Info("files were read again", "files", f.paths)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 )
 
 // maxFile is how large a file may be: some ten thousand tokens.
@@ -24,17 +25,41 @@ func (e *FileError) Unwrap() error { return e.Err }
 // A source is files that belong together. They are read by name each time, so that a name
 // that comes to mean another file, as in a mounted Secret of Kubernetes, is a change.
 type source struct {
+	name  string // of what they hold
 	paths []string
 	// take puts in force what the files hold, or returns a *FileError and changes nothing.
 	take func(paths []string, contents [][]byte) error
 
 	seen    [sha256.Size]byte // of what was taken or refused last
+	refused bool              // what was seen
 	trouble string            // of the last look
+
+	taken, failed atomic.Int64
+	stale         atomic.Bool // what is in force is not what the files hold
+}
+
+// A Reload is how reading files again went, that belong together.
+type Reload struct {
+	Files         string // what they hold: tls or tokens
+	Taken, Failed int64  // how often changed files were taken up, and could not be used
+	// Stale says that what is in force is not what the files hold, for that cannot be used.
+	Stale bool
+}
+
+// Reloads returns how it went with all files that are looked at. It may be called from any
+// goroutine.
+func (g *Guard) Reloads() []Reload {
+	all := make([]Reload, len(g.files))
+	for i, f := range g.files {
+		all[i] = Reload{Files: f.name, Taken: f.taken.Load(), Failed: f.failed.Load(), Stale: f.stale.Load()}
+	}
+	return all
 }
 
 // load takes what the files hold, if that has changed. After an error it is not tried
 // again with the same contents.
 func (s *source) load() (changed bool, err error) {
+	defer func() { s.stale.Store(err != nil || s.refused) }()
 	contents := make([][]byte, len(s.paths))
 	for i, path := range s.paths {
 		if contents[i], err = read(path); err != nil {
@@ -47,10 +72,9 @@ func (s *source) load() (changed bool, err error) {
 		return false, nil
 	}
 	s.seen = sum
-	if err := s.take(s.paths, contents); err != nil {
-		return false, err
-	}
-	return true, nil
+	err = s.take(s.paths, contents)
+	s.refused = err != nil
+	return err == nil, err
 }
 
 // news reports whether err is another than that of the last look.

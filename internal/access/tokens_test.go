@@ -222,3 +222,38 @@ func TestAMountedSecretThatIsSwappedIsReadAgain(t *testing.T) {
 		}
 	})
 }
+
+func TestReloadsTellWhetherWhatIsInForceIsWhatTheFilesHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "tokens")
+		write(t, path, tokenLines(map[string]string{"one": "alice"}))
+		g := guard(t, Config{TokensFile: path})
+		run(t, g)
+		good, bad := tokenLines(map[string]string{"two": "alice"}), "half a li"
+		for _, step := range []struct {
+			what, content string // no content: the file is gone
+			want          Reload
+		}{
+			{"nothing has happened", tokenLines(map[string]string{"one": "alice"}), Reload{"tokens", 0, 0, false}},
+			{"it has changed", good, Reload{"tokens", 1, 0, false}},
+			{"it makes no sense", bad, Reload{"tokens", 1, 1, true}},
+			{"it still makes no sense", bad, Reload{"tokens", 1, 1, true}},
+			{"it is gone", "", Reload{"tokens", 1, 2, true}},
+			{"it makes no sense again", bad, Reload{"tokens", 1, 2, true}},
+			{"it is well again", good, Reload{"tokens", 2, 2, false}},
+			{"it is gone, once more", "", Reload{"tokens", 2, 3, true}},
+			{"it is back as it was", good, Reload{"tokens", 2, 3, false}},
+		} {
+			if step.content == "" {
+				os.Remove(path)
+			} else {
+				write(t, path, step.content)
+			}
+			time.Sleep(3 * reloadInterval)
+			synctest.Wait()
+			if got := g.Reloads(); len(got) != 1 || got[0] != step.want {
+				t.Errorf("when %s: %+v, want %+v", step.what, got, step.want)
+			}
+		}
+	})
+}

@@ -81,12 +81,15 @@ type Collector struct {
 	Logger *slog.Logger
 	// AuditInterval is how often the log is compared with the vCenter's history; 0 is never.
 	AuditInterval time.Duration
+	// Trace begins a span of what began then; the function it returns ends it. Nil is none.
+	Trace func(ctx context.Context, name string, began time.Time, attributes ...slog.Attr) (context.Context, func(error, ...slog.Attr))
 
 	number   numbering
-	instance string    // the vCenter's uuid; empty before it is known
-	began    time.Time // of the stream that is read
-	opened   time.Time // when that was
-	mending  bool      // it began at what the log has lost
+	taken    vstream.Severities // by the log, ever
+	instance string             // the vCenter's uuid; empty before it is known
+	began    time.Time          // of the stream that is read
+	opened   time.Time          // when that was
+	mending  bool               // it began at what the log has lost
 	silence  silence
 	audited  time.Time // when the last audit was, and how far it looked
 	auditTo  time.Time
@@ -126,11 +129,12 @@ func (c *Collector) collect(ctx context.Context, worked func()) error {
 		return err
 	}
 	for {
+		began := time.Now()
 		events, err := c.Source.Next(ctx)
 		if err != nil {
 			return err
 		}
-		fresh, err := c.append(ctx, events)
+		fresh, err := c.page(ctx, began, events)
 		if err != nil {
 			return err
 		}
@@ -211,7 +215,7 @@ func (c *Collector) recognize(ctx context.Context) (err error) {
 	if known != "" && known != c.instance {
 		c.Logger.Warn("another vCenter answers at this address; its keys start over", "instance", c.instance, "before", known)
 		c.number.startOver(time.Time{})
-		c.report.gap()
+		c.report.gap(true)
 		return nil
 	}
 	newest, found := c.number.newest, false
@@ -227,10 +231,28 @@ func (c *Collector) recognize(ctx context.Context) (err error) {
 	if !found && !c.number.forgotten {
 		c.Logger.Warn("the vCenter no longer has the newest event in the log; it may have been restored, or have lost events",
 			"offset", int64(newest.Offset), "time", newest.Time)
-		c.report.gap()
+		c.report.gap(false)
 	}
 	c.number.forgotten = !found
 	return nil
+}
+
+// page appends a page that was asked for then, in a span if it has events.
+func (c *Collector) page(ctx context.Context, began time.Time, events []vstream.Event) (fresh int, err error) {
+	if len(events) == 0 {
+		return 0, nil
+	}
+	ctx, end := c.span(ctx, "collect page", began, slog.Int("vstream.events", len(events)))
+	defer func() { end(err, slog.Int("vstream.fresh", fresh)) }()
+	return c.append(ctx, events)
+}
+
+// span begins a span, where somebody follows what is done.
+func (c *Collector) span(ctx context.Context, name string, began time.Time, attributes ...slog.Attr) (context.Context, func(error, ...slog.Attr)) {
+	if c.Trace == nil {
+		return ctx, func(error, ...slog.Attr) {}
+	}
+	return c.Trace(ctx, name, began, append(attributes, slog.String("vstream.vcenter", c.Name))...)
 }
 
 // append gives the events of a page their offsets and appends what the log lacks. It
@@ -258,19 +280,24 @@ func (c *Collector) append(ctx context.Context, events []vstream.Event) (int, er
 		c.forget()
 		return 0, fmt.Errorf("keep which vCenter the events are from: %w", err)
 	}
-	if err := c.Log.Append(ctx, fresh); err != nil {
+	within, end := c.span(ctx, "append events", time.Now(), slog.Int("vstream.events", len(fresh)))
+	err = c.Log.Append(within, fresh)
+	end(err)
+	if err != nil {
 		c.forget()
 		return 0, fmt.Errorf("append %d events: %w", len(fresh), err)
 	}
 	taken, late := 0, 0
 	for i := range fresh {
-		if fresh[i].Offset > newest {
-			taken++
-		} else if held, err := c.Log.Get(ctx, fresh[i].Offset); err == nil && held.SameAs(&fresh[i]) {
+		if fresh[i].Offset <= newest {
 			// Late, then. One that the log has dropped, and told again, it does not take.
-			taken++
+			if held, err := c.Log.Get(ctx, fresh[i].Offset); err != nil || !held.SameAs(&fresh[i]) {
+				continue
+			}
 			late++
 		}
+		taken++
+		c.taken.Add(fresh[i].Severity)
 	}
 	c.report.appended(taken, late)
 	return taken, nil

@@ -37,7 +37,7 @@ type fake struct {
 
 func event(key int32, at time.Time) vstream.Event {
 	o := vstream.OffsetOf(0, key)
-	return vstream.Event{Offset: o, Time: at, Type: "VmPoweredOnEvent", Class: "event",
+	return vstream.Event{Offset: o, Time: at, Type: "VmPoweredOnEvent", Class: "event", Severity: "info",
 		JSON: fmt.Appendf(nil, `{"specversion":"1.0","id":"%d"}`, o)}
 }
 
@@ -680,6 +680,9 @@ func TestStatusTellsRateAndHeadroom(t *testing.T) {
 		}
 		if s.KeyHeadroom < 400 || s.KeyHeadroom > 405 {
 			t.Errorf("headroom is %d", s.KeyHeadroom)
+		}
+		if n := s.Collected.Info; n < 595 || n > 600 || s.Collected != (vstream.Severities{Info: n}) { // the newest may be on their way
+			t.Errorf("collected are %+v, want 600 of info", s.Collected)
 		}
 		if s.Lag < 0 || s.Lag > 2*time.Second {
 			t.Errorf("lag is %v", s.Lag)

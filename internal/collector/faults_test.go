@@ -255,6 +255,9 @@ func TestARotatedPasswordIsTakenUp(t *testing.T) {
 	}
 	r.complete()
 	r.until("collecting", func(s vstream.Status) bool { return s.State == vstream.Collecting })
+	if s := r.c.Status(); s.Logins != 2 || s.Denied != 1 || s.Rotated != 1 {
+		t.Errorf("counted are %d logins, %d that were denied and %d changes of the credentials", s.Logins, s.Denied, s.Rotated)
+	}
 }
 
 func TestAVCenterInstalledAnewOrRestoredGetsAnEpoch(t *testing.T) {

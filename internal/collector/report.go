@@ -97,6 +97,7 @@ func (r *report) appended(n, late int) {
 	r.status.LastEvent = newest.Time
 	r.status.Lag = max(0, now.Add(skew).Sub(newest.Time))
 	r.status.Late += int64(late)
+	r.status.Collected = r.c.taken
 	r.status.Restarts = r.c.number.restarts
 	if key := newest.Offset.Key(); key >= 0 {
 		r.status.KeyHeadroom = max(0, overflowKey-int64(key))
@@ -107,10 +108,15 @@ func (r *report) appended(n, late int) {
 	r.rated = now
 }
 
-func (r *report) gap() {
+// gap takes note that events may have been lost, and whether that is because another
+// vCenter answers.
+func (r *report) gap(replaced bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.status.Gaps++
+	if replaced {
+		r.status.Replaced++
+	}
 }
 
 func (r *report) audited(a vstream.Audit) {

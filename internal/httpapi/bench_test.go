@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"context"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -122,4 +124,51 @@ func BenchmarkFeedNext(b *testing.B) {
 		n += len(events)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(max(1, n)), "ns/event")
+}
+
+// audible is a connection that tells of each write.
+type audible struct {
+	nowhere
+	wrote chan struct{}
+}
+
+func (c audible) Write(b []byte) (int, error) {
+	c.wrote <- struct{}{}
+	return len(b), nil
+}
+
+// BenchmarkWake is what an event costs a watch that sleeps until it comes, but for the kernel.
+func BenchmarkWake(b *testing.B) {
+	w, log := watchOf(b, "")
+	conn := audible{wrote: make(chan struct{}, 1)}
+	w.out = &stream{client: &wire{Conn: conn}}
+	s := &Server{Logger: slog.New(slog.DiscardHandler)}
+	ctx, cancel := context.WithCancel(b.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.follow(ctx, ctx, w)
+	}()
+	events := make([]vstream.Event, 1)
+	b.ReportAllocs()
+	for o := vstream.Offset(1); b.Loop(); o++ {
+		events[0] = vstream.Event{Offset: o, JSON: []byte("{}")}
+		if err := log.Append(ctx, events); err != nil {
+			b.Fatal(err)
+		}
+		<-conn.wrote
+	}
+	cancel()
+	<-done
+}
+
+// BenchmarkWatches is what a scrape asks of ten thousand watches.
+func BenchmarkWatches(b *testing.B) {
+	s := &Server{}
+	for range 10_000 {
+		s.gauges.begin(new(gauge), formSSE)
+	}
+	for b.Loop() {
+		s.Watches()
+	}
 }

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
@@ -72,9 +73,11 @@ func (s *Server) getPage(stopping context.Context, q *query, w http.ResponseWrit
 		}
 		p, err = q.backward(r.Context())
 	}
+	measuredOf(w).waited(q.waited)
 	if err != nil {
 		return err
 	}
+	measuredOf(w).note(slog.String("vstream.form", q.form.name), slog.Int("vstream.events", len(p.items)))
 	h := w.Header()
 	setRanges(h, rangesOf(q.vcenters...), len(q.served) > 1)
 	h.Set("Cache-Control", "no-store")
@@ -90,9 +93,17 @@ func (s *Server) getPage(stopping context.Context, q *query, w http.ResponseWrit
 func (q *query) begin(ctx, patience context.Context) error {
 	f, err := q.open(ctx, startOldest{}, time.Time{})
 	if err == nil {
-		_, _ = f.wait(patience, nil)
+		q.await(patience, f)
 	}
 	return err
+}
+
+// await waits until there may be more, which it reports, or patience is over.
+func (q *query) await(patience context.Context, f *feed) (more bool) {
+	began := time.Now()
+	more, _ = f.wait(patience, nil)
+	q.waited += time.Since(began)
+	return more
 }
 
 // forward reads a page from its beginning on. When there is nothing yet, it waits for the
@@ -124,7 +135,7 @@ func (q *query) forward(ctx, stopping, patience context.Context) (*page, error) 
 			if len(p.items) > 0 || f.over() {
 				break
 			}
-			if more, _ := f.wait(patience, nil); !more {
+			if !q.await(patience, f) {
 				break
 			}
 			scanUntil = time.Now().Add(scanTime)

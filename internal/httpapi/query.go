@@ -36,6 +36,7 @@ type query struct {
 	until     time.Time      // where reading ends; zero is nowhere
 	limit     int            // of events; 0 is none, for watches
 	wait      time.Duration  // for the first event of a page
+	waited    time.Duration  // of that, what has gone by
 	bookmarks bool
 	heartbeat time.Duration // of bookmarks
 	timeout   time.Duration // of a watch; 0 is as long as it may live

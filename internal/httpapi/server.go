@@ -71,10 +71,15 @@ type Server struct {
 	UI fs.FS
 	// Metrics answers at /metrics; nil serves none.
 	Metrics http.Handler
-	Logger  *slog.Logger
+	// Answered is told of each answer, from many goroutines; nil if nobody wants to know.
+	Answered func(Answer)
+	// Trace begins the span of a request; nil where there are none.
+	Trace  func(*http.Request) (context.Context, Span)
+	Logger *slog.Logger
 
 	wires   wires          // of the watches that have left net/http
 	filters filter.Sharing // of all watches
+	gauges  gauges         // of all watches
 }
 
 // Run serves until ctx is done. Then it ends all watches properly, waits shortly for
@@ -88,6 +93,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.Guard != nil {
 		handler = s.Guard(handler)
 	}
+	handler = s.observed(handler)
 	server := &http.Server{
 		Handler:           handler,
 		Protocols:         protocols,
@@ -124,9 +130,15 @@ type routes struct {
 }
 
 // Handle registers a resource.
-func (m *routes) Handle(pattern string, h http.Handler) {
+func (m *routes) Handle(pattern string, h http.Handler) { m.handleAs(pattern, pattern, h) }
+
+// handleAs is Handle for a resource that is measured under another name.
+func (m *routes) handleAs(route, pattern string, h http.Handler) {
 	m.patterns = append(m.patterns, pattern)
-	m.ServeMux.Handle(pattern, h)
+	m.ServeMux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		measuredOf(w).found(route)
+		h.ServeHTTP(w, r)
+	})
 }
 
 // routes returns all there is, by path. Watches end when stopping is done, and what comes
@@ -155,7 +167,7 @@ func (s *Server) routes(stopping context.Context) *routes {
 	mux.Handle("/{$}", s.resource(stopping, s.start(ui[indexFile])))
 	for name, f := range ui {
 		if name != indexFile {
-			mux.Handle("/"+name, s.resource(stopping, func(w http.ResponseWriter, r *http.Request) error {
+			mux.handleAs("/{file}", "/"+name, s.resource(stopping, func(w http.ResponseWriter, r *http.Request) error {
 				return writeUI(f, forEver, w, r)
 			}))
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"net/http"
 	"strings"
@@ -55,6 +56,7 @@ func (s *Server) named(get func(*VCenter, http.ResponseWriter, *http.Request) er
 		var names []string
 		for i := range s.VCenters {
 			if s.VCenters[i].Name == name {
+				measuredOf(w).note(slog.String("vstream.vcenter", name))
 				return of(&s.VCenters[i], get(&s.VCenters[i], w, r))
 			}
 			names = append(names, s.VCenters[i].Name)

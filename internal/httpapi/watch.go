@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	mathrand "math/rand/v2"
 	"net/http"
 	"time"
@@ -56,13 +57,14 @@ func (s *Server) getWatch(stopping context.Context, q *query, w http.ResponseWri
 	if r.Method == http.MethodHead {
 		return nil
 	}
+	span := measuredOf(w).streams()
 
 	age := s.watchAge()
 	if q.timeout > 0 {
 		age = min(age, q.timeout)
 	}
 	ctx, cancel := context.WithTimeoutCause(stopping, age, errMaxAge)
-	watch := &watch{query: q, feed: f, out: out, asked: reduced(r), several: len(s.VCenters) > 1}
+	watch := &watch{query: q, feed: f, out: out, asked: reduced(r), several: len(s.VCenters) > 1, span: span}
 	if takes {
 		if c := s.wires.take(w); c != nil {
 			handedOver = true
@@ -105,7 +107,12 @@ func reduced(r *http.Request) *http.Request {
 // follow runs a watch to its end. Ctx is done when the watch has reached its age, the server
 // stops or the client is gone.
 func (s *Server) follow(ctx, stopping context.Context, w *watch) {
-	began := time.Now()
+	began, reason := time.Now(), closedForTrouble
+	s.gauges.begin(&w.gauge, w.form)
+	defer func() {
+		w.gauge.sent(w.sent, w.out.bytes)
+		s.gauges.end(&w.gauge, reason)
+	}()
 	var leave func()
 	w.shared, leave = s.filters.Join(w.filter)
 	defer leave()
@@ -124,6 +131,10 @@ func (s *Server) follow(ctx, stopping context.Context, w *watch) {
 		w.problem(problemOf(err, w.asked))
 	}
 	w.out.flush()
+	reason = reasonOf(err, w.out.err)
+	if w.span != nil {
+		w.span(slog.String("vstream.form", w.form.name), slog.Int("vstream.events", w.sent), slog.Int64("vstream.bytes", w.out.bytes), slog.String("vstream.reason", reason))
+	}
 	s.Logger.Debug("watch ended", "remote", w.asked.RemoteAddr, "form", w.form.name, "filter", w.filter, "events", w.sent, "bytes", w.out.bytes,
 		"lasted", time.Since(began), "reason", err)
 }
@@ -164,6 +175,8 @@ type watch struct {
 	sent     int           // events
 	upToDate bool          // everything there was has been sent
 	spoke    time.Time
+	gauge    gauge  // beside what is written with it
+	span     Span   // nil where there is none
 	line     []byte // for reuse
 }
 
@@ -179,6 +192,7 @@ func (w *watch) run(ctx context.Context) error {
 		alarmed = alarm.C
 	}
 	barren := 0 // events in a row that nobody wants
+	busy := false
 	for started, caughtUp := false, false; ; {
 		s, events, err := w.feed.next(ctx)
 		if err != nil {
@@ -201,6 +215,10 @@ func (w *watch) run(ctx context.Context) error {
 			w.bookmark(reasonIdle)
 			w.out.flush()
 		}
+		if busy { // it does not wait, so it says how far it is
+			w.gauge.sent(w.sent, w.out.bytes)
+		}
+		busy = len(events) > 0
 		before := w.sent
 		if err := w.send(ctx, s, events); err != nil {
 			return err
@@ -220,11 +238,15 @@ func (w *watch) run(ctx context.Context) error {
 			if w.feed.over() || !w.until.IsZero() && time.Since(w.until) > untilGrace {
 				return errUntil
 			}
+			w.gauge.sent(w.sent, w.out.bytes)
+			w.gauge.rests()
 			more, err := w.feed.wait(ctx, alarmed)
 			switch {
 			case err != nil:
 				return err
-			case !more:
+			case more:
+				w.gauge.wakes()
+			default:
 				if time.Since(w.spoke) >= w.heartbeat {
 					w.bookmark(reasonIdle)
 					w.out.flush()

@@ -104,6 +104,9 @@ type wires struct {
 
 // takeable reports whether a watch may have its connection for itself.
 func takeable(w http.ResponseWriter, r *http.Request) bool {
+	if a := measuredOf(w); a != nil {
+		w = a.ResponseWriter
+	}
 	_, hijacker := w.(http.Hijacker)
 	return hijacker && r.TLS == nil && r.ProtoMajor == 1 && r.ProtoAtLeast(1, 1) && r.Method == http.MethodGet
 }

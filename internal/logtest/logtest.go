@@ -83,7 +83,7 @@ func emptyLog(t *testing.T, open Maker) {
 	if _, ok := log.Range(); ok {
 		t.Error("appending nothing gave the log a range")
 	}
-	if u := log.Usage(); u.Events != 0 || u.Bytes != 0 {
+	if u := log.Usage(); u.Events != 0 || u.Bytes != 0 || !u.Oldest.IsZero() {
 		t.Errorf("Usage of an empty log = %+v", u)
 	}
 }
@@ -109,8 +109,8 @@ func readersGetAll(t *testing.T, open Maker) {
 	if r, ok := log.Range(); !ok || r != (vstream.Range{Earliest: 1, Latest: 700}) {
 		t.Errorf("Range = %v, %v, want 1 to 700", r, ok)
 	}
-	if u := log.Usage(); u.Events != 700 || u.Bytes < 700*100 || u.MaxBytes < u.Bytes {
-		t.Errorf("Usage = %+v, want 700 events, and their bytes below the limit", u)
+	if u := log.Usage(); u.Events != 700 || u.Bytes < 700*100 || u.MaxBytes < u.Bytes || !u.Oldest.Equal(time.Unix(1, 0)) {
+		t.Errorf("Usage = %+v, want 700 events from 1 s on, and their bytes below the limit", u)
 	}
 }
 

@@ -139,10 +139,14 @@ func (l *Log) Usage() vstream.Usage {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	w := l.window
-	return vstream.Usage{
+	u := vstream.Usage{
 		Events: int64(w.Next() - w.First()), MaxEvents: int64(w.maxRecords),
 		Bytes: w.bytes, MaxBytes: w.maxBytes,
 	}
+	if u.Events > 0 {
+		u.Oldest = w.Event(w.First()).Time
+	}
+	return u
 }
 
 // Get implements [vstream.Log].

@@ -284,6 +284,9 @@ func (l *Log) addLocked(e vstream.Event) {
 	if e.Offset > l.held.dropped {
 		l.held.earliest = min(l.held.earliest, e.Offset)
 	}
+	if l.held.events == 0 {
+		l.held.oldest = e.Time
+	}
 	l.held.events++
 	l.held.bytes += uint64(e.Size())
 	l.window.Add(&e, nil)

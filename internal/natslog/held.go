@@ -14,6 +14,7 @@ import (
 // held is what is known of the part of the log that is only in the stream.
 type held struct {
 	first    uint64         // sequence number of the oldest event
+	oldest   time.Time      // when that happened; zero while it is not known
 	dropped  vstream.Offset // highest offset ever dropped, -1 before
 	earliest vstream.Offset // lowest that can be read from, noOffset if there is none
 	late     map[vstream.Offset]uint64
@@ -28,6 +29,7 @@ func (l *Log) refresh(ctx context.Context) error {
 	l.mu.RLock()
 	s, next, peak := l.stream, l.window.Next(), l.window.Peak()
 	firstKnown, generation := l.held.first, l.generation
+	timeKnown := !l.oldestLocked().IsZero()
 	l.mu.RUnlock()
 	t, err := s.tail(ctx)
 	if err != nil {
@@ -38,7 +40,7 @@ func (l *Log) refresh(ctx context.Context) error {
 		return nil
 	}
 	l.learnTag(s)
-	if t.first == firstKnown {
+	if t.first == firstKnown && (timeKnown || t.events == 0) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.setCountLocked(t)
@@ -86,6 +88,7 @@ func (s *stream) front(ctx context.Context, t tail) (held, error) {
 		}
 		if seq == t.first {
 			h.first, h.dropped = records[0].seq, records[0].before.Offset
+			h.oldest = records[0].event.Time
 		}
 		for _, r := range records {
 			if r.event.Offset > h.dropped {

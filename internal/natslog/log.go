@@ -99,7 +99,17 @@ func (l *Log) Usage() vstream.Usage {
 		Events: int64(l.held.events), MaxEvents: l.config.maxRecords,
 		Bytes: int64(l.held.bytes), MaxBytes: l.config.MaxBytes,
 		MaxAge: l.config.Retention,
+		Oldest: l.oldestLocked(),
 	}
+}
+
+// oldestLocked returns when the oldest event happened, as far as it is known without asking
+// the stream. Called under mu.
+func (l *Log) oldestLocked() time.Time {
+	if first := l.held.first; l.stream != nil && first >= l.window.First() && first < l.window.Next() {
+		return l.window.Event(first).Time
+	}
+	return l.held.oldest
 }
 
 // Get implements [vstream.Log].

@@ -6,10 +6,12 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/vmware/govmomi/fault"
 	"github.com/vmware/govmomi/property"
@@ -62,6 +64,33 @@ func (s *Source) login(ctx context.Context) error {
 	}
 	s.client = client
 	return nil
+}
+
+// traced does something in a span, where somebody follows what is done.
+func (s *Source) traced(ctx context.Context, name string, do func(context.Context) error) error {
+	if s.Trace == nil {
+		return do(ctx)
+	}
+	ctx, end := s.Trace(ctx, name, time.Now(), slog.String("server.address", s.URL.Hostname()))
+	err := do(ctx)
+	end(err)
+	return err
+}
+
+// loggedIn takes note of how a login went.
+func (s *Source) loggedIn(err error) {
+	rotated := err == nil && s.entered != nil && s.entered.String() != s.user.String()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		s.seen.Denied++
+		return
+	}
+	s.seen.Logins++
+	if rotated {
+		s.seen.Rotated++
+	}
+	s.entered = s.user
 }
 
 // logout ends the session, if there is one.

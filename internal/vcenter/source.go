@@ -49,12 +49,15 @@ type Source struct {
 	// Timeout is how long one call may take; 30 s when zero. A vCenter under load answers
 	// within seconds; one that takes longer has lost the call.
 	Timeout time.Duration
+	// Trace begins a span of what began then; the function it returns ends it. Nil is none.
+	Trace func(ctx context.Context, name string, began time.Time, attributes ...slog.Attr) (context.Context, func(error, ...slog.Attr))
 
 	began time.Time // where the first Open began; zero before
 
 	// The session, while client is not nil:
 	client  *vim25.Client
 	user    *url.Userinfo // it was made with
+	entered *url.Userinfo // of the last login that succeeded; nil before
 	encoder *cloudevent.Encoder
 
 	made    []types.ManagedObjectReference // at the vCenter, within the session, and not destroyed yet
@@ -141,7 +144,9 @@ func (s *Source) resume(ctx context.Context) (time.Time, error) {
 		}
 		_ = s.logout(ctx)
 	}
-	if err := s.login(ctx); err != nil {
+	err := s.traced(ctx, "log in", s.login)
+	s.loggedIn(err)
+	if err != nil {
 		return time.Time{}, err
 	}
 	info, err := s.description(ctx)
