@@ -45,6 +45,9 @@ var permitted = map[string][]string{
 		"vstream/client", "vstream/internal/spelling",
 		"github.com/itchyny/gojq", "go.yaml.in/yaml/v3", "k8s.io/client-go/util/jsonpath",
 	},
+	"internal/kubetest": { // of Kubernetes only what manifests are made of
+		"k8s.io/api", "k8s.io/apimachinery", "sigs.k8s.io/gateway-api/apis", "github.com/prometheus-operator/prometheus-operator/pkg/apis",
+	},
 	"deploy/kubernetes": {},
 	"bench": { // all it measures, wired as cmd/vstream wires it; nats-server for a cluster; the peers
 		"vstream", "vstream/internal/access", "vstream/internal/cloudevent", "vstream/internal/collector", "vstream/internal/httpapi", "vstream/internal/index",
@@ -62,7 +65,7 @@ var permitted = map[string][]string{
 
 // permittedInTests lists what tests may import besides: the fakes they run against.
 var permittedInTests = []string{
-	"vstream/internal/logtest", "vstream/internal/memlog", "vstream/internal/simulator",
+	"vstream/internal/logtest", "vstream/internal/kubetest", "vstream/internal/memlog", "vstream/internal/simulator",
 	"vstream", "vstream/internal/access", "vstream/internal/cloudevent", "vstream/internal/vcenter", "vstream/internal/vcentertest",
 	"vstream/client", "vstream/internal/filter", "vstream/internal/httpapi", "vstream/internal/index",
 	"github.com/getkin/kin-openapi", "github.com/google/go-cmp", "github.com/rogpeppe/go-internal/testscript", "go.uber.org/goleak",
