@@ -48,7 +48,9 @@ var permitted = map[string][]string{
 	"internal/kubetest": { // of Kubernetes only what manifests are made of
 		"k8s.io/api", "k8s.io/apimachinery", "sigs.k8s.io/gateway-api/apis", "github.com/prometheus-operator/prometheus-operator/pkg/apis",
 	},
+	"deploy":            {},
 	"deploy/kubernetes": {},
+	"deploy/helm":       {},
 	"bench": { // all it measures, wired as cmd/vstream wires it; nats-server for a cluster; the peers
 		"vstream", "vstream/internal/access", "vstream/internal/cloudevent", "vstream/internal/collector", "vstream/internal/httpapi", "vstream/internal/index",
 		"vstream/internal/memlog", "vstream/internal/natslog", "vstream/internal/simulator", "vstream/internal/vcenter",
@@ -69,7 +71,7 @@ var permittedInTests = []string{
 	"vstream", "vstream/internal/access", "vstream/internal/cloudevent", "vstream/internal/vcenter", "vstream/internal/vcentertest",
 	"vstream/client", "vstream/internal/filter", "vstream/internal/httpapi", "vstream/internal/index",
 	"github.com/getkin/kin-openapi", "github.com/google/go-cmp", "github.com/rogpeppe/go-internal/testscript", "go.uber.org/goleak",
-	"github.com/vmware/govmomi", "github.com/nats-io", "k8s.io/", "sigs.k8s.io/yaml",
+	"github.com/vmware/govmomi", "github.com/nats-io", "k8s.io/", "sigs.k8s.io/", "github.com/prometheus-operator", "go.yaml.in/yaml/v3",
 	"github.com/chromedp/chromedp", "github.com/tmaxmax/go-sse",
 }
 
