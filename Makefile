@@ -53,11 +53,17 @@ lint: ## the linters of .golangci.yml
 fuzz: ## every fuzz target for FUZZTIME (20s)
 	FUZZTIME=$(FUZZTIME) .ci/run fuzz
 
-SOAK ?= 1h
+SOAK ?= 30m
 
 .PHONY: soak
-soak: ## a collector in a storm of faults for SOAK (1h): nothing lost, nothing doubled
-	go test -race -run '^TestSoak$$' -timeout 0 -v ./internal/collector -args -soak $(SOAK)
+soak: ## a server with 500 watchers, faults and restarts for SOAK (30m); writes bench/SOAK.md
+	go test -run '^TestSoak$$' -timeout 0 -v ./cmd/vstream -args -soak $(SOAK) -soak-report '$(CURDIR)/bench/SOAK.md'
+
+STORM ?= 1h
+
+.PHONY: storm
+storm: ## a collector in a storm of faults for STORM (1h): nothing lost, nothing doubled
+	go test -race -run '^TestStorm$$' -timeout 0 -v ./internal/collector -args -storm $(STORM)
 
 CHAOS ?= 10m
 
@@ -88,6 +94,11 @@ ui: ## the page, from web into internal/webui/dist; needs Node 20 and npm
 	cd web
 	npm ci
 	npm run build
+
+.PHONY: screenshots
+screenshots: ## docs/ui/: pictures of the page in each of its states; needs Chromium
+	mkdir -p docs/ui
+	go test -count=1 -run '^TestScreenshots$$' ./internal/webui -args -screenshots '$(CURDIR)/docs/ui'
 
 .PHONY: docs
 docs: ## what is generated from the code

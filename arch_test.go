@@ -60,7 +60,7 @@ var permitted = map[string][]string{
 	"cmd/vstream": {
 		"vstream", "vstream/client", "vstream/internal/access", "vstream/internal/cloudevent", "vstream/internal/collector", "vstream/internal/contexts", "vstream/internal/duration", "vstream/internal/httpapi", "vstream/internal/index",
 		"vstream/internal/memlog", "vstream/internal/metrics", "vstream/internal/natslog", "vstream/internal/output", "vstream/internal/simulator", "vstream/internal/spelling", "vstream/internal/vcenter", "vstream/internal/webui",
-		"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/dustin/go-humanize", "golang.org/x/sync/errgroup", "golang.org/x/sys/unix",
+		"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/dustin/go-humanize", "golang.org/x/sync/errgroup", "golang.org/x/sys/unix", "golang.org/x/term",
 		"go.yaml.in/yaml/v3",
 	},
 }
@@ -72,7 +72,7 @@ var permittedInTests = []string{
 	"vstream/client", "vstream/internal/filter", "vstream/internal/httpapi", "vstream/internal/index",
 	"github.com/getkin/kin-openapi", "github.com/google/go-cmp", "github.com/rogpeppe/go-internal/testscript", "go.uber.org/goleak",
 	"github.com/vmware/govmomi", "github.com/nats-io", "k8s.io/", "sigs.k8s.io/", "github.com/prometheus-operator", "go.yaml.in/yaml/v3",
-	"github.com/chromedp/chromedp", "github.com/tmaxmax/go-sse",
+	"github.com/chromedp/chromedp", "github.com/chromedp/cdproto", "github.com/tmaxmax/go-sse",
 }
 
 func TestPackagesImportOnlyWhatTheArchitecturePermits(t *testing.T) {

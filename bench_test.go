@@ -8,7 +8,7 @@ import (
 )
 
 func BenchmarkParseCursor(b *testing.B) {
-	for name, text := range map[string]string{"One": "vc1.1042", "Ten": strings.Join([]string{
+	for name, text := range map[string]string{"One": "vc1.1042", "Tagged": "vc1.1042.k7f2q", "Ten": strings.Join([]string{
 		"vc0.1042", "vc1.1042", "vc2.1042", "vc3.1042", "vc4.1042", "vc5.1042", "vc6.1042", "vc7.1042", "vc8.1042", "vc9.1042"}, "~")} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
@@ -22,7 +22,10 @@ func BenchmarkParseCursor(b *testing.B) {
 }
 
 func BenchmarkCursorString(b *testing.B) {
-	for name, c := range map[string]vstream.Cursor{"One": {"vc1": 1042}, "Three": {"vc1": 1042, "vc2": 77, "vc3": 9}} {
+	for name, c := range map[string]vstream.Cursor{
+		"One":   {"vc1": {Offset: 1042, Tag: "k7f2q"}},
+		"Three": {"vc1": {Offset: 1042, Tag: "k7f2q"}, "vc2": {Offset: 77, Tag: "m3xba"}, "vc3": {Offset: 9}},
+	} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

@@ -1,6 +1,8 @@
 package vstream
 
 import (
+	"crypto/sha256"
+	"encoding/base32"
 	"errors"
 	"fmt"
 	"maps"
@@ -9,16 +11,41 @@ import (
 	"strings"
 )
 
-// A Cursor is a position over several vCenters: the offset, for each, of the last event a
+// A Cursor is a position over several vCenters: the place, for each, of the last event a
 // reader is done with. A vCenter that it does not name is read from its oldest event on.
-// In text it is as in vc1.1042~vc2.77, by name, and ~ when it names none; it needs no
-// escaping in URLs.
-type Cursor map[string]Offset
+// In text it is as in vc1.1042.k7f2q~vc2.77.m3xba, by name, and ~ when it names none; it
+// needs no escaping in URLs.
+type Cursor map[string]Place
 
-// maxCursor bounds the text of a cursor in bytes: some hundred vCenters.
-const maxCursor = 8 << 10
+// A Place is one in the log of a vCenter. Its Tag is that of the log, by which another log
+// with the same offsets is known to be another. It is empty, and left out in text, as in
+// vc1.1042, where that is not known; then nobody can tell.
+type Place struct {
+	Offset Offset
+	Tag    string
+}
 
-var errCursor = errors.New("a cursor is written as vc1.1042, or for several vCenters vc1.1042~vc2.77")
+// TagOf returns the tag of a log that began with the keys of this vCenter, given by its
+// instance uuid, in this epoch: five letters and digits, or none where the uuid is empty.
+// It differs from that of any other log, but for one in 33 million.
+func TagOf(instance string, epoch uint32) string {
+	if instance == "" {
+		return ""
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d", instance, epoch))
+	return tagEncoding.EncodeToString(sum[:])[:5]
+}
+
+var tagEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+
+const (
+	// maxCursor bounds the text of a cursor in bytes: some hundred vCenters.
+	maxCursor = 8 << 10
+	// maxTag bounds that of a tag. Those that come from a newer version may be longer than ours.
+	maxTag = 16
+)
+
+var errCursor = errors.New("a cursor is written as vc1.1042.k7f2q or vc1.1042, or for several vCenters vc1.1042.k7f2q~vc2.77.m3xba")
 
 // ParseCursor reads what String has written. Its errors do not repeat the text.
 func ParseCursor(text string) (Cursor, error) {
@@ -30,15 +57,16 @@ func ParseCursor(text string) (Cursor, error) {
 		return c, nil
 	}
 	for part := range strings.SplitSeq(text, "~") {
-		name, number, found := strings.Cut(part, ".")
+		name, place, found := strings.Cut(part, ".")
+		number, tag, tagged := strings.Cut(place, ".")
 		offset, err := strconv.ParseUint(number, 10, 63)
-		if !found || err != nil || !isName(name) {
+		if !found || err != nil || !isName(name) || tagged && !isTag(tag) {
 			return nil, errCursor
 		}
 		if _, twice := c[name]; twice {
 			return nil, fmt.Errorf("it names %s twice", name)
 		}
-		c[name] = Offset(offset)
+		c[name] = Place{Offset(offset), tag}
 	}
 	return c, nil
 }
@@ -46,6 +74,11 @@ func ParseCursor(text string) (Cursor, error) {
 // isName reports whether text can be the name of a vCenter.
 func isName(text string) bool {
 	return text != "" && strings.Trim(text, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
+}
+
+// isTag reports whether text can be a tag.
+func isTag(text string) bool {
+	return text != "" && len(text) <= maxTag && strings.Trim(text, "abcdefghijklmnopqrstuvwxyz0123456789") == ""
 }
 
 // String returns the text of a cursor.
@@ -58,7 +91,14 @@ func (c Cursor) String() string {
 		if b.Len() > 0 {
 			b.WriteByte('~')
 		}
-		fmt.Fprintf(&b, "%s.%d", name, c[name])
+		at := c[name]
+		b.WriteString(name)
+		b.WriteByte('.')
+		b.WriteString(at.Offset.String())
+		if at.Tag != "" {
+			b.WriteByte('.')
+			b.WriteString(at.Tag)
+		}
 	}
 	return b.String()
 }

@@ -23,6 +23,13 @@ type Log interface {
 	// Range returns what the log holds; ok is false while it has never held anything.
 	Range() (r Range, ok bool)
 
+	// Tag returns what tells this log from one that is in its place later, whose offsets
+	// mean other events: see TagOf. It is the same for as long as the log is, also where
+	// another vCenter's events follow in a later epoch, and the same for another log that
+	// began with the same vCenter in the same epoch. It is known before there are events,
+	// and empty before that, and where nobody has told it.
+	Tag() string
+
 	// Usage returns how much the log holds, and may hold.
 	Usage() Usage
 

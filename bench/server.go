@@ -47,7 +47,11 @@ func serverChild(ctx context.Context, c *child) error {
 	if err := permitFiles(); err != nil {
 		return err
 	}
-	var back backend = &vstreamServer{log: memlog.New(o.Records, max(maxBytes, int64(o.Records)*4<<10))}
+	log := memlog.New(o.Records, max(maxBytes, int64(o.Records)*4<<10))
+	if err := log.SetOrigin(ctx, "5a0e9c1e-0000-4000-8000-000000000001", 0); err != nil { // so that cursors are as long as they are
+		return err
+	}
+	var back backend = &vstreamServer{log: log}
 	if o.Prototype {
 		log, err := prototype.New(ctx, prototype.WithMaxSegmentSize(max(o.Records/2, 1)))
 		if err != nil {

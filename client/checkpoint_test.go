@@ -111,7 +111,7 @@ func TestThePlaceIsSavedAfterTheBodyOfTheLoopAndAsOftenAsWanted(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if q.every == 0 && s.saved[len(s.saved)-1] != (vstream.Cursor{"vc1": e.Offset - 1}).String() {
+				if q.every == 0 && s.saved[len(s.saved)-1] != (vstream.Cursor{"vc1": {Offset: e.Offset - 1}}).String() {
 					t.Errorf("in the body for event %d the place is %v", e.Offset, s.saved)
 				}
 				if e.Offset == 6 {
@@ -135,7 +135,7 @@ func TestACursorThatTheServerRefusesIsNotKept(t *testing.T) {
 	v.add(1, 1)
 	s := serve(t, v)
 	kept := &saver{}
-	err := failure(t, newClient(t, s.url()).Watch(limited(t), client.After(vstream.Cursor{"vc2": 1}), client.WithCheckpoint(kept)))
+	err := failure(t, newClient(t, s.url()).Watch(limited(t), client.After(vstream.Cursor{"vc2": {Offset: 1}}), client.WithCheckpoint(kept)))
 	if !is[*client.BadRequestError](err) || len(kept.saved) > 0 {
 		t.Errorf("it ended with %v and kept %v", err, kept.saved)
 	}
@@ -156,7 +156,7 @@ func TestACheckpointFileThatCannotBeUsedSaysWhatToDo(t *testing.T) {
 	if c, err := here.CheckpointFile(path).Load(ctx); c != nil || err != nil {
 		t.Errorf("without a file: %v, %v", c, err)
 	}
-	at := vstream.Cursor{"vc1": 7, "vc2": 9}
+	at := vstream.Cursor{"vc1": {Offset: 7}, "vc2": {Offset: 9}}
 	for range 2 {
 		if err := here.CheckpointFile(path).Save(ctx, at); err != nil {
 			t.Fatal(err)

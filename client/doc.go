@@ -49,7 +49,8 @@
 //
 //   - [ExpiredError] (410): the server does not keep events that were wanted. With [OnGap]
 //     it goes on at the oldest event instead.
-//   - [AheadError] (409): the cursor is beyond the log, which was lost or replaced.
+//   - [AheadError] (409): the cursor is of another log, or beyond this one, which was lost or
+//     replaced.
 //   - [AmbiguousError] (409): several vCenters are served, and one has to be named.
 //   - [UnauthenticatedError] (401) and [ForbiddenError] (403).
 //   - [NotFoundError] (404) and [BadRequestError] (400), with the parameter at fault and the

@@ -55,17 +55,17 @@ func (e *ExpiredError) As(target any) bool {
 	return ok
 }
 
-// AheadError says that a cursor is beyond the log, though that has all that the vCenter has:
-// the log was lost or replaced, or the cursor is of another server.
+// AheadError says that a cursor is of another log, or beyond the log, though that has all that
+// the vCenter has: the log was lost or replaced, or the cursor is of another server.
 type AheadError struct {
 	Problem
 	VCenter          string
 	Requested        vstream.Offset // of the cursor
-	Earliest, Latest vstream.Offset // what there is
+	Earliest, Latest vstream.Offset // what there is; 0 while that is nothing
 }
 
 func (e *AheadError) Error() string {
-	return e.or("the cursor is beyond the log") + "; look whether the server is the right one, then begin anew without the cursor"
+	return e.or("the cursor is not of this log") + "; look whether the server is the right one, then begin anew without the cursor"
 }
 
 // AmbiguousError says that several vCenters are served, and that what is asked for is

@@ -140,7 +140,7 @@ func ExampleOnGap() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	last := vstream.Cursor{"vc1": 3, "vc2": 119} // of long ago
+	last := vstream.Cursor{"vc1": {Offset: 3}, "vc2": {Offset: 119}} // of long ago
 	for e, err := range c.List(context.Background(), client.After(last), client.OnGap(func(g client.Gap) error {
 		fmt.Printf("missed up to %d events of %s\n", g.Missed, g.VCenter)
 		return nil // an error would end the loop

@@ -39,7 +39,7 @@ func TestEachOptionIsAParameterThatTheServerTakes(t *testing.T) {
 		{[]client.ReadOption{client.Last(0)}, "offset=now"},
 		{[]client.ReadOption{client.Since(at), client.Until(at.Add(time.Second))}, "since=2026-11-22T09:00:00.5Z&until=2026-11-22T09:00:01.5Z"},
 		{[]client.ReadOption{client.Ago(90 * time.Minute)}, "since=1h30m0s"},
-		{[]client.ReadOption{client.After(vstream.Cursor{"vc1": 0})}, "cursor=vc1.0"},
+		{[]client.ReadOption{client.After(vstream.Cursor{"vc1": {Offset: 0}})}, "cursor=vc1.0"},
 		{[]client.ReadOption{client.After(nil)}, "cursor=~"},
 		{[]client.ReadOption{client.Heartbeat(90 * time.Second)}, "heartbeat=1m30s"},
 	} {

@@ -185,7 +185,7 @@ func (r *reading) skip(e *ExpiredError) error {
 	if delete(at, e.VCenter); e.Earliest > 0 {
 		// Not without a name, which would mean the oldest event by then: what is dropped until
 		// then is to be told, too.
-		at[e.VCenter] = e.Earliest - 1
+		at[e.VCenter] = vstream.Place{Offset: e.Earliest - 1, Tag: r.cursor[e.VCenter].Tag}
 	}
 	err := r.onGap(Gap{e.VCenter, e.Requested, e.Earliest, e.Latest, e.Missed, maps.Clone(at)})
 	if err == nil {
@@ -302,8 +302,8 @@ func (r *reading) follow(ctx context.Context) error {
 // not wanted.
 func (r *reading) reach(at vstream.Cursor) {
 	if r.cursor == nil {
-		for _, o := range at {
-			if o < r.offset-1 {
+		for _, place := range at {
+			if place.Offset < r.offset-1 {
 				return
 			}
 		}

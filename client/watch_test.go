@@ -194,7 +194,7 @@ func TestEachEventComesOnceOrIsToldToBeMissedWhateverFails(t *testing.T) {
 	got := map[string][]string{}
 	gaps := map[string][]client.Gap{}
 	more := 2
-	for e, err := range newClient(t, p.url()).Watch(limited(t), client.After(vstream.Cursor{"vc1": 0, "vc2": 0}), client.OnGap(func(g client.Gap) error {
+	for e, err := range newClient(t, p.url()).Watch(limited(t), client.After(vstream.Cursor{"vc1": {Offset: 0}, "vc2": {Offset: 0}}), client.OnGap(func(g client.Gap) error {
 		gaps[g.VCenter] = append(gaps[g.VCenter], g)
 		return nil
 	})) {
@@ -270,9 +270,9 @@ func TestAReaderOvertakenByRetentionIsToldAndGoesOnIfItWantsTo(t *testing.T) {
 
 			var expired *client.ExpiredError
 			var bound *vstream.ExpiredError
-			at := vstream.Cursor{last.name: 5}
+			at := vstream.Cursor{last.name: {Offset: 5}}
 			for _, v := range vcenters[:len(vcenters)-1] {
-				at[v.name] = 20
+				at[v.name] = vstream.Place{Offset: 20}
 			}
 			purge(21)
 			err := failure(t, c.Watch(limited(t), client.After(at)))
@@ -300,7 +300,7 @@ func TestAReaderOvertakenByRetentionIsToldAndGoesOnIfItWantsTo(t *testing.T) {
 					break
 				}
 			}
-			if len(gaps) != 2 || gaps[0].Requested != 6 || gaps[0].Earliest != 71 || gaps[0].Missed != 65 || gaps[0].Cursor[last.name] != 70 ||
+			if len(gaps) != 2 || gaps[0].Requested != 6 || gaps[0].Earliest != 71 || gaps[0].Missed != 65 || gaps[0].Cursor[last.name].Offset != 70 ||
 				gaps[1].Earliest != 171 || gaps[1].VCenter != last.name || gaps[1].Requested <= 80 {
 				t.Fatalf("the gaps are %+v", gaps)
 			}
@@ -415,7 +415,7 @@ func TestAListEndsWhereTheLogEnds(t *testing.T) {
 		{"from an offset to come", c.VCenter("vc1"), []client.ReadOption{client.Offset(1e6)}, 0},
 		{"from now", c, []client.ReadOption{client.Now()}, 0},
 		{"the newest", c, []client.ReadOption{client.Latest()}, 2},
-		{"behind a cursor", c, []client.ReadOption{client.After(vstream.Cursor{"vc1": 2499, "vc2": 2400})}, 101},
+		{"behind a cursor", c, []client.ReadOption{client.After(vstream.Cursor{"vc1": {Offset: 2499}, "vc2": {Offset: 2400}})}, 101},
 		{"a part", c, []client.ReadOption{client.Limit(7)}, 7},
 		{"since", c, []client.ReadOption{client.Since(time.Unix(1_700_000_000+2401, 0))}, 200},
 		{"until", c, []client.ReadOption{client.Until(time.Unix(1_700_000_000+100, 5e8))}, 200},
@@ -546,7 +546,7 @@ func TestAListThatHasNoEndYetSaysSo(t *testing.T) {
 		v.state = vstream.Failing
 		_, c, _ := inBubble(t, time.Hour, v)
 		began := time.Now()
-		err := failure(t, c.List(t.Context(), client.After(vstream.Cursor{"vc1": 7})))
+		err := failure(t, c.List(t.Context(), client.After(vstream.Cursor{"vc1": {Offset: 7}})))
 		if took := time.Since(began); !is[*client.PendingError](err) || took > time.Minute {
 			t.Errorf("after %v: %v", took, err)
 		}
@@ -1019,7 +1019,7 @@ func TestWhatIsAskedOfOneEventSaysWhatIsWrong(t *testing.T) {
 	if err := failure(t, all.Watch(ctx, client.Earliest(), client.Now())); !strings.Contains(err.Error(), "Earliest and Now") {
 		t.Errorf("two positions: %v", err)
 	}
-	if err := failure(t, all.Watch(ctx, client.After(vstream.Cursor{"vc1": 1000}))); !is[*client.AheadError](err) {
+	if err := failure(t, all.Watch(ctx, client.After(vstream.Cursor{"vc1": {Offset: 1000}}))); !is[*client.AheadError](err) {
 		t.Errorf("a cursor ahead: %v", err)
 	}
 }

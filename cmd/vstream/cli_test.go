@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -63,8 +64,10 @@ func newShop(t *testing.T) *shop {
 // tell lets a script find the servers.
 func (s *shop) tell(env *testscript.Env) error {
 	env.Setenv("ONE", s.one)
+	env.Setenv("HOST_ONE", strings.TrimPrefix(s.one, "http://"))
 	env.Setenv("BOTH", s.both)
 	env.Setenv("TLS", s.tls)
+	env.Setenv("HOST_TLS", strings.TrimPrefix(s.tls, "https://"))
 	env.Setenv("TOKENS", s.tokens)
 	env.Setenv("TOKEN", s.token)
 	env.Setenv("VSTREAM_CLI_CONFIG", filepath.Join(env.WorkDir, "contexts", "config.yaml"))

@@ -27,9 +27,12 @@ func completion(of candidates) cobra.CompletionFunc {
 		if strings.HasPrefix(text[at:], "!") {
 			at++
 		}
+		given := strings.Split(strings.ReplaceAll(text[:at], "!", ""), ",")
 		var found []string
 		for _, c := range of(cmd, text[at:]) {
-			found = append(found, text[:at]+c)
+			if !slices.Contains(given, c) {
+				found = append(found, text[:at]+c)
+			}
 		}
 		directive := cobra.ShellCompDirectiveNoFileComp
 		if slices.ContainsFunc(found, func(s string) bool { return strings.HasSuffix(s, "=") }) {

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"vstream/client"
 	"vstream/internal/contexts"
 	"vstream/internal/duration"
+	"vstream/internal/output"
 )
 
 // Variables of the environment for the commands that read from a server.
@@ -53,22 +55,25 @@ func (c *connection) addFlags(cmd *cobra.Command) {
 	flags.StringVar(&c.name, "context", "", "read from the server of this context; see: vstream config")
 	flags.Var(durationFlag(&c.timeout), "timeout", "end after so long, with the exit code 124, as in 30s")
 	flags.BoolVarP(&c.quiet, "quiet", "q", false, "say nothing but errors, and what was missed")
-	flags.BoolVarP(&c.verbose, "verbose", "v", false, "say what happens to the connection")
+	flags.BoolVarP(&c.verbose, "verbose", "v", false, "say which server is read, and what happens to the connection")
 	complete(cmd, "context", func(*cobra.Command, string) []string { return contextNames() })
 }
 
 // addContextFlags adds the flags that say what a context does.
 func (c *connection) addContextFlags(flags *pflag.FlagSet) {
 	flags.StringVarP(&c.Server, "server", "S", "", "address of the server, as https://vstream.example.com (or "+serverVariable+")")
-	flags.StringVar(&c.TokenFile, "token-file", "", "file with the token that lets in (or "+tokenVariable+")")
+	flags.StringVar(&c.TokenFile, "token-file", "", "file with your token, where the server wants one (or "+tokenVariable+")")
 	flags.StringVar(&c.CAFile, "ca-file", "", "PEM file of the authorities to trust instead of the system's")
-	flags.StringVar(&c.CertFile, "cert-file", "", "PEM file with a certificate that lets in")
+	flags.StringVar(&c.CertFile, "cert-file", "", "PEM file with your certificate, where the server wants one")
 	flags.StringVar(&c.KeyFile, "key-file", "", "PEM file with the key of that certificate")
 	flags.BoolVar(&c.InsecureSkipVerify, "insecure-skip-verify", false, "trust any certificate of the server; only for tests")
 }
 
 // contradictions are flags of which one at most makes sense.
-var contradictions = [][]string{{"server", "context"}, {"quiet", "verbose"}, {"output", "jq"}, {"since", "offset", "cursor", "last", "all"}}
+var contradictions = [][]string{
+	{"server", "context"}, {"quiet", "verbose"}, {"output", "jq"}, {"follow", "no-follow"},
+	{"since", "offset", "cursor", "all"}, {"last", "offset", "cursor", "all"},
+}
 
 // checkFlags finds flags that contradict one another.
 func checkFlags(cmd *cobra.Command) error {
@@ -149,6 +154,9 @@ func (c *connection) resolve() (target contexts.Context, name string, err error)
 	if target.Server == "" && c.name == "" {
 		target.Server = os.Getenv(serverVariable)
 	}
+	if target.Server, err = withScheme(target.Server); err != nil {
+		return target, "", err
+	}
 	var of contexts.Context
 	if target.Server == "" {
 		file, _, err := loadContexts()
@@ -179,22 +187,43 @@ func (c *connection) resolve() (target contexts.Context, name string, err error)
 	return target, name, nil
 }
 
+var (
+	withPort = regexp.MustCompile(`^([A-Za-z0-9.-]*|\[[0-9a-fA-F:.]+\]):\d{1,5}(/[\w./-]*)?$`)
+	dotted   = regexp.MustCompile(`^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+(/[\w./-]*)?$`)
+)
+
+// withScheme adds the scheme to the address of a server on this machine that lacks it. Of one
+// elsewhere it is not guessed: a token would go there in the clear.
+func withScheme(address string) (string, error) {
+	if !withPort.MatchString(address) && !dotted.MatchString(address) {
+		return address, nil
+	}
+	host, _, _ := strings.Cut(address, "/")
+	if name, port, err := net.SplitHostPort(host); err == nil {
+		switch {
+		case name == "":
+			return "http://localhost:" + port, nil
+		case isHere(name):
+			return "http://" + address, nil
+		}
+	}
+	return "", usagef("the address of the server begins with https://, or http:// where it has no TLS; write https://%s (--server, %s)", address, serverVariable)
+}
+
+// isHere reports whether a host is this machine.
+func isHere(host string) bool { return host == "localhost" || net.ParseIP(host).IsLoopback() }
+
 // open returns a client of the server. Its errors are the command line's fault.
 func (c *connection) open(cmd *cobra.Command) (*client.Client, error) {
 	if err := checkFlags(cmd); err != nil {
 		return nil, err
 	}
-	target, _, err := c.resolve()
+	target, name, err := c.resolve()
 	if err != nil {
 		return nil, err
 	}
 	c.stderr = cmd.ErrOrStderr()
-	options := []client.Option{client.WithUserAgent("vstream/" + versionText() + " (" + runtime.GOOS + ")")}
-	level := slog.LevelError
-	if c.verbose {
-		level = slog.LevelDebug
-	}
-	options = append(options, client.WithLogger(slog.New(slog.NewTextHandler(c.stderr, &slog.HandlerOptions{Level: level}))))
+	options := []client.Option{client.WithUserAgent("vstream/" + versionText() + " (" + runtime.GOOS + ")"), client.WithLogger(slog.New(talker{c}))}
 	if target.TokenFile != "" {
 		options = append(options, client.WithTokenFile(target.TokenFile))
 	}
@@ -214,10 +243,32 @@ func (c *connection) open(cmd *cobra.Command) (*client.Client, error) {
 	if target.InsecureSkipVerify {
 		c.talk("the certificate of the server is not verified: whoever is in between can read and change what comes")
 	}
-	if u, err := url.Parse(server.Server()); err == nil && target.TokenFile != "" && u.Scheme == "http" && u.Hostname() != "localhost" && !net.ParseIP(u.Hostname()).IsLoopback() {
+	if u, err := url.Parse(server.Server()); err == nil && target.TokenFile != "" && u.Scheme == "http" && !isHere(u.Hostname()) {
 		c.talk("the token travels in the clear; use https")
 	}
+	if c.verbose {
+		of := ""
+		if name != "" {
+			of = ", of the context " + name
+		}
+		c.talk("the server is %s%s", server.Server(), of)
+	}
 	return server, nil
+}
+
+// ask asks the server, in the time there is.
+func ask[T any](cmd *cobra.Command, c *connection, question func(context.Context, *client.Client) (T, error)) (T, error) {
+	server, err := c.open(cmd)
+	if err != nil {
+		return *new(T), err
+	}
+	ctx, cancel := c.bounded(cmd)
+	defer cancel()
+	answer, err := question(ctx, server)
+	if err != nil {
+		err = ended(ctx, cmd, err)
+	}
+	return answer, err
 }
 
 // bounded returns the context of a command, which ends with --timeout, too.
@@ -245,3 +296,32 @@ func (c *connection) talk(format string, args ...any) {
 		fmt.Fprintf(c.stderr, "vstream: "+format+"\n", args...)
 	}
 }
+
+// A talker says what a client logs in the words of the command line: what happens to the
+// connection with --verbose, and failures always. Warnings are left out, for commands say
+// themselves what they are about.
+type talker struct{ *connection }
+
+// Enabled implements [slog.Handler].
+func (t talker) Enabled(_ context.Context, level slog.Level) bool {
+	return level >= slog.LevelError || t.verbose && level < slog.LevelWarn
+}
+
+// Handle implements [slog.Handler].
+func (t talker) Handle(_ context.Context, r slog.Record) error {
+	text := r.Message
+	r.Attrs(func(a slog.Attr) bool {
+		if value := a.Value.String(); value != "" && value != "<nil>" {
+			text += ", " + a.Key + " " + value
+		}
+		return true
+	})
+	_, err := fmt.Fprintf(t.stderr, "vstream: %s\n", output.Clean(text))
+	return err
+}
+
+// WithAttrs implements [slog.Handler]. Clients use none.
+func (t talker) WithAttrs([]slog.Attr) slog.Handler { return t }
+
+// WithGroup implements [slog.Handler]. Clients use none.
+func (t talker) WithGroup(string) slog.Handler { return t }

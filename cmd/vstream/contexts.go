@@ -24,24 +24,21 @@ func configCommand() *cobra.Command {
 			"  vstream config use prod\n" +
 			"  vstream tail\n" +
 			"  vstream tail --context lab",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return nil
-			}
-			return fmt.Errorf("unknown command %q for %q%s", args[0], cmd.CommandPath(), alternatives(args[0], childNames(cmd)))
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(configCurrentCommand(), configListCommand(), configUseCommand(), configSetCommand(), configDeleteCommand())
-	return cmd
+	return menu(cmd)
 }
 
-func childNames(cmd *cobra.Command) []string {
-	var names []string
-	for _, c := range cmd.Commands() {
-		names = append(names, c.Name())
+// changeContexts changes what is in the file of contexts.
+func changeContexts(change func(*contexts.File) error) error {
+	file, path, err := loadContexts()
+	if err == nil {
+		err = change(file)
 	}
-	return names
+	if err != nil {
+		return err
+	}
+	return file.Save(path)
 }
 
 // oneContext wants the name of a context.
@@ -108,9 +105,12 @@ func configListCommand() *cobra.Command {
 					Cells: func() []string { return []string{current, name, c.Server, c.TokenFile, c.CAFile, c.CertFile} },
 				})
 			}
+			if len(records) == 0 && o.forPeople() {
+				fmt.Fprintln(cmd.ErrOrStderr(), "vstream: there are no contexts; make one with: vstream config set NAME --server URL")
+			}
 			return o.write(cmd, []output.Column{
-				{Name: "current", In: everyTable}, {Name: "name", In: everyTable}, {Name: "server", In: everyTable}, {Name: "tokenfile", In: everyTable},
-				{Name: "cafile", In: wideOnly}, {Name: "certfile", In: wideOnly},
+				{Name: "current", In: everyTable}, {Name: "name", In: everyTable}, {Name: "server", Least: 20, In: everyTable},
+				{Name: "tokenfile", Least: 16, In: everyTable}, {Name: "cafile", In: wideOnly}, {Name: "certfile", In: wideOnly},
 			}, records)
 		},
 	}
@@ -125,15 +125,13 @@ func configUseCommand() *cobra.Command {
 		Args:              oneContext,
 		ValidArgsFunction: completeOne(completeContext),
 		RunE: func(_ *cobra.Command, args []string) error {
-			file, path, err := loadContexts()
-			if err != nil {
-				return err
-			}
-			if _, err := file.Get(args[0]); err != nil {
-				return usageError{err}
-			}
-			file.Current = args[0]
-			return file.Save(path)
+			return changeContexts(func(file *contexts.File) error {
+				if _, err := file.Get(args[0]); err != nil {
+					return usageError{err}
+				}
+				file.Current = args[0]
+				return nil
+			})
 		},
 	}
 }
@@ -150,41 +148,47 @@ func configSetCommand() *cobra.Command {
 		Args:              oneContext,
 		ValidArgsFunction: completeOne(completeContext),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			file, path, err := loadContexts()
-			if err != nil {
-				return err
-			}
 			if err := contexts.CheckName(args[0]); err != nil {
 				return usageError{err}
 			}
-			of := file.Contexts[args[0]]
-			for flag, set := range map[string]func() error{
-				"server":               func() error { of.Server = c.Server; return nil },
-				"token-file":           func() error { return absolute(&of.TokenFile, c.TokenFile) },
-				"ca-file":              func() error { return absolute(&of.CAFile, c.CAFile) },
-				"cert-file":            func() error { return absolute(&of.CertFile, c.CertFile) },
-				"key-file":             func() error { return absolute(&of.KeyFile, c.KeyFile) },
-				"insecure-skip-verify": func() error { of.InsecureSkipVerify = c.InsecureSkipVerify; return nil },
-			} {
-				if cmd.Flags().Changed(flag) {
-					if err := set(); err != nil {
-						return err
-					}
+			return changeContexts(func(file *contexts.File) error {
+				of := file.Contexts[args[0]]
+				if err := c.change(&of, cmd.Flags().Changed); err != nil {
+					return err
 				}
-			}
-			if of.Server == "" {
-				return usagef("a context needs the address of its server; give it with --server")
-			}
-			if _, err := client.New(of.Server); err != nil {
-				return usagef("--server: %w", err)
-			}
-			file.Contexts[args[0]] = of
-			file.Current = cmp.Or(file.Current, args[0])
-			return file.Save(path)
+				file.Contexts[args[0]] = of
+				file.Current = cmp.Or(file.Current, args[0])
+				return nil
+			})
 		},
 	}
 	c.addContextFlags(cmd.Flags())
 	return cmd
+}
+
+// change changes what flags say of a context.
+func (c *connection) change(of *contexts.Context, changed func(string) bool) error {
+	for flag, set := range map[string]func() error{
+		"server":               func() (err error) { of.Server, err = withScheme(c.Server); return err },
+		"token-file":           func() error { return absolute(&of.TokenFile, c.TokenFile) },
+		"ca-file":              func() error { return absolute(&of.CAFile, c.CAFile) },
+		"cert-file":            func() error { return absolute(&of.CertFile, c.CertFile) },
+		"key-file":             func() error { return absolute(&of.KeyFile, c.KeyFile) },
+		"insecure-skip-verify": func() error { of.InsecureSkipVerify = c.InsecureSkipVerify; return nil },
+	} {
+		if changed(flag) {
+			if err := set(); err != nil {
+				return err
+			}
+		}
+	}
+	if of.Server == "" {
+		return usagef("a context needs the address of its server; give it with --server")
+	}
+	if _, err := client.New(of.Server); err != nil {
+		return usagef("--server: %w", err)
+	}
+	return nil
 }
 
 // absolute keeps the path of a file, which is to mean the same everywhere.
@@ -203,18 +207,16 @@ func configDeleteCommand() *cobra.Command {
 		Args:              oneContext,
 		ValidArgsFunction: completeOne(completeContext),
 		RunE: func(_ *cobra.Command, args []string) error {
-			file, path, err := loadContexts()
-			if err != nil {
-				return err
-			}
-			if _, err := file.Get(args[0]); err != nil {
-				return usageError{err}
-			}
-			delete(file.Contexts, args[0])
-			if file.Current == args[0] {
-				file.Current = ""
-			}
-			return file.Save(path)
+			return changeContexts(func(file *contexts.File) error {
+				if _, err := file.Get(args[0]); err != nil {
+					return usageError{err}
+				}
+				delete(file.Contexts, args[0])
+				if file.Current == args[0] {
+					file.Current = ""
+				}
+				return nil
+			})
 		},
 	}
 }

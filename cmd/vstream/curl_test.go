@@ -43,6 +43,10 @@ func documentedServers(t *testing.T) map[string]string {
 			t.Fatal(err)
 		}
 		log := memlog.New(100, 1<<20)
+		instance := map[string]string{"vc1": "6ba4e4a6-31e8-4d5c-a0e5-e93e3bf6a1d2", "vc2": "0f7d2c58-93ab-4c1e-8a64-2b9d6e5f1c37"}[name]
+		if err := log.SetOrigin(ctx, instance, 0); err != nil {
+			t.Fatal(err)
+		}
 		var events []vstream.Event
 		for line := range bytes.Lines(text) {
 			e, err := cloudevent.Decode(bytes.TrimSpace(line), "")
@@ -66,7 +70,7 @@ func documentedServers(t *testing.T) map[string]string {
 			return vstream.Status{
 				Name: name, URL: "https://" + name + ".example.com/sdk", State: vstream.Collecting, Since: began,
 				SourceStatus: vstream.SourceStatus{Product: "VMware vCenter Server 8.0.3 build-24022515", APIVersion: "8.0.3.0",
-					Instance: "6ba4e4a6-31e8-4d5c-a0e5-e93e3bf6a1d2", LastPoll: last.Add(5 * time.Second)},
+					Instance: instance, LastPoll: last.Add(5 * time.Second)},
 				LastEvent: last, Lag: 412 * time.Millisecond, Rate: 2.017, KeyHeadroom: 1<<31 - 51,
 			}
 		}})

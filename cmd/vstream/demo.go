@@ -101,7 +101,7 @@ func (c *config) demo(cmd *cobra.Command, listener net.Listener, rate float64, s
 
 // printTour says what can be tried, in the order of the documentation.
 func printTour(w io.Writer, api, vcenter string) error {
-	_, err := fmt.Fprintf(w, `vstream reads a simulated vCenter at %[1]s. Try, in another terminal:
+	_, err := fmt.Fprintf(w, `vstream reads a simulated vCenter at %[1]s. Open %[4]s/ in a browser, or try, in another terminal:
 
   vstream tail --server %[4]s
   vstream --help

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -28,12 +30,12 @@ const (
 const exitHelp = `  0    all is well; also when the reader of the output has had enough (| head)
   1    it failed
   2    the command line, or a filter, is not understood
-  3    nothing matched, with --exit-status
+  3    nothing matched, with --exit-status; 124 where --timeout was the end
   4    not signed in, or not permitted
-  5    the server cannot be reached, or is not to be trusted
+  5    the server cannot be reached or trusted, or is another; a tail that has reached it once waits for it
   6    events were missed, with --fail-on-gap
   7    the offset or cursor is gone: the log does not reach back, or was replaced
-  124  --timeout is over
+  124  --timeout is over, whatever was printed until then
   130  interrupted`
 
 var (
@@ -75,11 +77,11 @@ func exitCode(err error) int {
 		return exitTimeout
 	case errors.Is(err, errNothing):
 		return exitNothing
-	case is[usageError](err), is[*client.BadRequestError](err):
+	case is[usageError](err), is[*client.BadRequestError](err) && !isForeign(err):
 		return exitUsage
 	case is[*client.UnauthenticatedError](err), is[*client.ForbiddenError](err):
 		return exitDenied
-	case is[*client.UnreachableError](err), is[*client.UnavailableError](err), is[*client.TLSError](err), is[*client.ProtocolError](err):
+	case isForeign(err), is[*client.UnreachableError](err), is[*client.UnavailableError](err), is[*client.TLSError](err), is[*client.ProtocolError](err):
 		return exitUnreachable
 	case is[*gapError](err):
 		return exitGap
@@ -94,6 +96,17 @@ func is[E error](err error) bool {
 	return errors.As(err, &of)
 }
 
+// isForeign reports whether what has answered is no vstream server, or one at another path, or
+// one that wants https: what is wrong is not what was asked for.
+func isForeign(err error) bool {
+	var (
+		bad    *client.BadRequestError
+		absent *client.NotFoundError
+	)
+	return errors.As(err, &bad) && bad.Detail == "" ||
+		errors.As(err, &absent) && (absent.Detail == "" || absent.Title == "No such resource")
+}
+
 // isBrokenPipe reports whether the reader of our output has had enough.
 func isBrokenPipe(err error) bool {
 	return errors.Is(err, syscall.EPIPE) || errors.Is(err, brokenPipe)
@@ -104,6 +117,7 @@ func say(w io.Writer, err error) {
 	var (
 		denied    *client.UnauthenticatedError
 		bad       *expressionError
+		refused   *client.BadRequestError
 		ambiguous *client.AmbiguousError
 		expired   *client.ExpiredError
 		absent    *client.NotFoundError
@@ -114,11 +128,18 @@ func say(w io.Writer, err error) {
 	switch {
 	case errors.Is(err, errStopped):
 		return
+	case is[*client.BadRequestError](err) && isForeign(err):
+		text = "the server does not understand what it is asked; if it has TLS, write https:// before its address, else look whether it is a vstream server (--server, --context)"
+	case isForeign(err):
+		text = "the server serves nothing at this path; look whether it is a vstream server, and whether its address has to have a path (--server, --context)"
 	case errors.As(err, &denied):
 		text = "not signed in: " + denied.Detail + "; give a token with --token-file, or a certificate with --cert-file and --key-file"
 	case errors.As(err, &bad) && len(bad.Issues) > 0:
 		sayIssues(w, bad)
 		return
+	case errors.As(err, &refused) && refused.Parameter == "vcenter":
+		text, _, _ = strings.Cut(text, "; ")
+		text += "; those there are: vstream vcenters"
 	case errors.As(err, &ambiguous):
 		text += " with --vcenter"
 	case errors.As(err, &expired):
@@ -132,9 +153,25 @@ func say(w io.Writer, err error) {
 	case is[*client.UnreachableError](err):
 		text += " (--server, --context)"
 	case errors.As(err, &trust):
-		text += " (--ca-file, --cert-file; --server and --context say which server)"
+		text = trustText(trust)
 	}
 	fmt.Fprintf(w, "vstream: %s\n", text)
+}
+
+// trustText says why a connection is not trusted, and which flag to mend it with.
+func trustText(err *client.TLSError) string {
+	var (
+		unknown x509.UnknownAuthorityError
+		alert   tls.AlertError
+	)
+	text := strings.TrimPrefix(err.Error(), "no trust between "+err.Server+" and us: ")
+	switch {
+	case errors.As(err, &unknown):
+		return "the server " + err.Server + " is not trusted: " + text + " (--ca-file)"
+	case errors.As(err, &alert):
+		return "the server " + err.Server + " does not let us in: " + text + " (--cert-file, --key-file)"
+	}
+	return "the server " + err.Server + " is not trusted: " + text + " (--server, --context)"
 }
 
 // An expressionError is what a server says of an expression, beside the expression.

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -38,6 +40,9 @@ func exportCommand() *cobra.Command {
 			"  vstream export --cursor-file archive.place --append -f archive.ndjson",
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !cmd.Flags().Changed("output") {
+				r.form = formOf(path, again)
+			}
 			options, err := r.prepare(cmd)
 			switch {
 			case err != nil:
@@ -49,30 +54,53 @@ func exportCommand() *cobra.Command {
 			case path == "":
 				return r.export(cmd, cmd.OutOrStdout(), options)
 			}
-			flags := os.O_WRONLY | os.O_CREATE | os.O_EXCL
-			if again {
-				flags = os.O_WRONLY | os.O_CREATE | os.O_APPEND
-				info, err := os.Stat(path)
-				r.noHeaders = r.noHeaders || err == nil && info.Size() > 0
-			}
-			file, err := os.OpenFile(path, flags, 0o600)
-			switch {
-			case errors.Is(err, os.ErrExist):
-				return fmt.Errorf("--file: %s is there already; give another name, or --append", path)
-			case err != nil:
-				return fmt.Errorf("--file: %w", err)
-			}
-			err = r.export(cmd, file, options)
-			if closed := errors.Join(file.Sync(), file.Close()); err == nil && closed != nil {
-				err = fmt.Errorf("--file: %w", closed)
-			}
-			return err
+			return r.exportFile(cmd, path, again, options)
 		},
 	}
 	r.addFlags(cmd, "ndjson", 0)
-	cmd.Flags().StringVarP(&path, "file", "f", "", "file to write instead of stdout; it must not be there")
+	cmd.Flags().StringVarP(&path, "file", "f", "", "file to write instead of stdout; it must not be there. Without --output, a name that ends with .csv, .yaml or .json says the form")
 	cmd.Flags().BoolVar(&again, "append", false, "write behind what is in the file")
 	return cmd
+}
+
+// exportFile writes events to a new file or, again, behind what is in one.
+func (r *reader) exportFile(cmd *cobra.Command, path string, again bool, options []client.ReadOption) error {
+	flags := os.O_WRONLY | os.O_CREATE | os.O_EXCL
+	if again {
+		flags = os.O_WRONLY | os.O_CREATE | os.O_APPEND
+		info, err := os.Stat(path)
+		r.noHeaders = r.noHeaders || err == nil && info.Size() > 0
+	}
+	file, err := os.OpenFile(path, flags, 0o600)
+	switch {
+	case errors.Is(err, os.ErrExist):
+		return fmt.Errorf("--file: %s is there already; give another name, or --append", path)
+	case err != nil:
+		return fmt.Errorf("--file: %w", err)
+	}
+	err = r.export(cmd, file, options)
+	if closed := errors.Join(file.Sync(), file.Close()); err == nil && closed != nil {
+		err = fmt.Errorf("--file: %w", closed)
+	}
+	if info, failed := os.Stat(path); err != nil && !errors.Is(err, errNothing) && failed == nil && info.Size() == 0 && !again {
+		_ = os.Remove(path) // so that the same can be tried again
+	}
+	return err
+}
+
+// formOf returns the form that the name of a file tells. An array cannot be gone on with.
+func formOf(path string, again bool) string {
+	switch strings.ToLower(filepath.Ext(path)) {
+	case ".csv":
+		return "csv"
+	case ".yaml", ".yml":
+		return "yaml"
+	case ".json":
+		if !again {
+			return "json"
+		}
+	}
+	return "ndjson"
 }
 
 // export writes events to out, and says what it has written.
@@ -92,11 +120,12 @@ func (r *reader) export(cmd *cobra.Command, out io.Writer, options []client.Read
 	if len(r.at) > 0 {
 		last = "; it ends at the cursor " + r.at.String()
 	}
-	if err != nil && !errors.Is(err, errNothing) && !isBrokenPipe(err) {
+	switch {
+	case err == nil, errors.Is(err, errNothing), isBrokenPipe(err):
+		r.talk("exported %s%s", r.amount(w), last)
+	case w.Bytes() > 0:
 		r.talk("not complete: %s were written%s", r.amount(w), cmp.Or(last, "; none is whole"))
-		return err
 	}
-	r.talk("exported %s%s", r.amount(w), last)
 	return err
 }
 
@@ -106,7 +135,7 @@ func (r *reader) amount(w *output.Writer) string {
 	if len(r.first) == 1 && len(r.at) == 1 {
 		for _, first := range r.first {
 			for _, last := range r.at {
-				text += fmt.Sprintf(" (offsets %d to %d)", first, last)
+				text += fmt.Sprintf(" (offsets %d to %d)", first, last.Offset)
 			}
 		}
 	}

@@ -24,7 +24,15 @@ func TestTimesAreReadAsPeopleWriteThem(t *testing.T) {
 	if m, err := parseMoment("1d2h", now); err != nil || m.ago != 26*time.Hour || !m.at.IsZero() {
 		t.Errorf("1d2h is %+v, %v", m, err)
 	}
-	for text, want := range map[string]string{"15": "has no unit", "tody": "did you mean today?", "": "is no time", "2026-13-01": "is no time", "-5m": "is no time"} {
+	for text, want := range map[string]time.Duration{"2w": 336 * time.Hour, "15m ago": 15 * time.Minute, "1 hour ago": time.Hour, "2 days": 48 * time.Hour, "10min ago": 10 * time.Minute} {
+		if m, err := parseMoment(text, now); err != nil || m.ago != want {
+			t.Errorf("%s is %v, %v; want %v", text, m.ago, err, want)
+		}
+	}
+	if m, err := parseMoment("now", now); err != nil || !m.at.Equal(now) {
+		t.Errorf("now is %v, %v", m.at, err)
+	}
+	for text, want := range map[string]string{"15": "has no unit", "tody": "did you mean today?", "": "is no time", "2026-13-01": "is no time", "-5m": "is no time", "1 fortnight ago": "is no time", "5 hinutes": "is no time"} {
 		if _, err := parseMoment(text, now); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q fails with %v, want %s", text, err, want)
 		}

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -15,29 +17,24 @@ const getLast = 50
 func getCommand() *cobra.Command {
 	var r reader
 	cmd := &cobra.Command{
-		Use:   "get [ID]",
-		Short: "Print one event, or the newest ones",
-		Long: "Print the event with this id, or the newest events that there are. Where the server has several\n" +
+		Use:   "get [ID…]",
+		Short: "Print events by their id, or the newest ones",
+		Long: "Print the events with these ids, or the newest events that there are. Where the server has several\n" +
 			"vCenters, an id is one of --vcenter.\n\n" +
 			filterHelp + "\n\n" + connectionHelp,
 		Example: "  vstream get\n" +
 			"  vstream get 4711 -o yaml\n" +
-			"  vstream get 4711 --vcenter vc1 --jq .data.Vm.Name\n" +
+			"  vstream get 4711 4712 --vcenter vc1 --jq .data.Vm.Name\n" +
 			"  vstream get -n 5 --severity error -o wide\n" +
+			"  vstream get --since today -n 20\n" +
 			"  vstream get --chain 4711 --all --exit-status",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return usagef("%q is too much: %s takes one id", args[1], cmd.CommandPath())
-			}
-			return nil
-		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			options, err := r.prepare(cmd)
 			if err != nil {
 				return err
 			}
-			if len(args) == 1 {
-				return r.one(cmd, args[0])
+			if len(args) > 0 {
+				return r.some(cmd, args)
 			}
 			if r.printURL {
 				return r.printAddress(cmd, options)
@@ -50,30 +47,26 @@ func getCommand() *cobra.Command {
 	return cmd
 }
 
-// one prints one event.
-func (r *reader) one(cmd *cobra.Command, id string) error {
+// some prints the events with these ids.
+func (r *reader) some(cmd *cobra.Command, ids []string) error {
 	for _, name := range []string{"since", "until", "offset", "cursor", "last", "all", "cursor-file", "filter", "grep", "field", "chain", "max-events"} {
 		if cmd.Flags().Changed(name) {
-			return usagef("--%s is for several events; leave it out, or the id", name)
+			return usagef("--%s is for searching events; leave it out, or the id", name)
 		}
 	}
-	var o offset
-	if err := o.Set(id); err != nil {
-		return usagef("%q is not the id of an event, a number", id)
+	offsets := make([]offset, len(ids))
+	for i, id := range ids {
+		if err := offsets[i].Set(id); err != nil {
+			return usagef("%q is not the id of an event, a number; without one, the newest events are printed", id)
+		}
 	}
 	switch {
 	case len(r.values["vcenter"]) > 0:
 		return usagef("--vcenter: an id is one of a single vCenter; name that")
 	case len(r.values) > 0:
-		return usagef("filters are for several events; leave them out, or the id")
-	}
-	if r.printURL {
-		text, err := r.server.URL()
-		if err != nil {
-			return usageError{err}
-		}
-		_, err = fmt.Fprintln(cmd.OutOrStdout(), text+"/"+o.String())
-		return err
+		return usagef("filters are for searching events; leave them out, or the id")
+	case r.printURL:
+		return r.printAddresses(cmd.OutOrStdout(), offsets)
 	}
 	out := cmd.OutOrStdout()
 	ctx, cancel := r.bounded(cmd)
@@ -83,18 +76,59 @@ func (r *reader) one(cmd *cobra.Command, id string) error {
 		return err
 	}
 	form, err := r.parse(ctx, out, output.Options{
-		Columns: output.EventColumns(func() bool { return r.vcenters.several(ctx) }), Stream: true, Endless: true,
+		Columns: output.EventColumns(clock, func() bool { return r.vcenters.several(ctx) }), Stream: true, Endless: len(ids) == 1,
 	})
 	if err != nil {
 		return err
 	}
-	e, err := r.server.Get(ctx, o.Offset)
-	if err != nil {
-		return ended(ctx, cmd, err)
-	}
 	w := output.NewWriter(out, form)
-	if err := w.Write(output.EventRecord(e, clock, func(e client.Event) string { return r.vcenters.of(ctx, e.Source) })); err != nil {
-		return r.blame(err)
+	missing, err := r.writeSome(ctx, w, clock, offsets)
+	switch {
+	case err != nil:
+		_ = w.Flush() // what came before; err says what ended it
+		return ended(ctx, cmd, err)
+	case missing != nil && len(ids) == 1:
+		return missing
 	}
-	return w.Close()
+	if err := w.Close(); err != nil {
+		return err
+	}
+	return missing
+}
+
+// writeSome writes the events at offsets. Those that are not there are said and left out; the
+// error about the last of them is returned.
+func (r *reader) writeSome(ctx context.Context, w *output.Writer, clock output.Clock, offsets []offset) (missing, err error) {
+	for _, o := range offsets {
+		e, err := r.server.Get(ctx, o.Offset)
+		err = r.explain(err)
+		if is[*client.NotFoundError](err) || is[*client.ExpiredError](err) {
+			if missing != nil {
+				say(r.stderr, missing)
+			}
+			missing = err
+			continue
+		}
+		if err == nil {
+			err = r.blame(w.Write(output.EventRecord(e, clock, func(e client.Event) string { return r.vcenters.of(ctx, e.Source) })))
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return missing, nil
+}
+
+// printAddresses prints where the API has events.
+func (r *reader) printAddresses(out io.Writer, offsets []offset) error {
+	text, err := r.server.URL()
+	if err != nil {
+		return usageError{err}
+	}
+	for _, o := range offsets {
+		if _, err := fmt.Fprintln(out, text+"/"+o.String()); err != nil {
+			return err
+		}
+	}
+	return nil
 }

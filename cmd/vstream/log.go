@@ -33,22 +33,11 @@ func logCommand() *cobra.Command {
 			"A directory is used by one process at a time: stop the server first. With NATS, servers may go on.",
 		Example: "  LOG_DIR=/var/lib/vstream vstream log info\n" +
 			"  LOG_DIR=/var/lib/vstream vstream log export --vcenter vc1 --output vc1.ndjson",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return nil
-			}
-			var names []string
-			for _, c := range cmd.Commands() {
-				names = append(names, c.Name())
-			}
-			return fmt.Errorf("unknown command %q for %q%s", args[0], cmd.CommandPath(), alternatives(args[0], names))
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.PersistentFlags().StringVar(&t.file, "config", "", "YAML file with the configuration")
 	cmd.PersistentFlags().StringVar(&t.vcenter, "vcenter", "", "name of the vCenter whose log it is about")
 	cmd.AddCommand(t.infoCommand(), t.exportCommand(), t.importCommand(), t.verifyCommand(), t.deleteCommand())
-	return cmd
+	return menu(cmd)
 }
 
 // alternatives is what to say after "there is no" name.

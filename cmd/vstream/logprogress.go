@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 )
@@ -24,20 +23,6 @@ func newProgress(w io.Writer, what string, total int64) *progress {
 		w = nil
 	}
 	return &progress{out: w, what: what, total: total, shown: time.Now()}
-}
-
-// isTerminal takes every device for a terminal but the one that takes everything.
-func isTerminal(w io.Writer) bool {
-	file, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := file.Stat()
-	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
-		return false
-	}
-	null, err := os.Stat(os.DevNull)
-	return err != nil || !os.SameFile(info, null)
 }
 
 // at says how much is done, and in words what that is. It may be called often.

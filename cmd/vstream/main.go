@@ -7,7 +7,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -17,9 +16,6 @@ import (
 	_ "time/tzdata" // for filters that name a time zone, where the machine knows none
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
-
-	"vstream/internal/spelling"
 )
 
 func main() {
@@ -38,10 +34,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
+	wrapHelp(root)
 	cmd, err := root.ExecuteContextC(ctx)
 	code := exitCode(err)
 	switch {
 	case code == 0:
+	case (code == exitTimeout || code == exitNothing) && isSet(cmd, "quiet"): // the code says it
 	case began:
 		say(stderr, err)
 	default:
@@ -49,6 +47,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		code = exitUsage
 	}
 	return code
+}
+
+// isSet reports whether a flag that is true or false is true.
+func isSet(cmd *cobra.Command, name string) bool {
+	f := cmd.Flags().Lookup(name)
+	return f != nil && f.Value.String() == "true"
 }
 
 // The groups of commands, in help texts.
@@ -90,21 +94,14 @@ func rootCommand() *cobra.Command {
 	root.AddCommand(topics()...)
 	root.SetVersionTemplate("vstream {{.Version}}\n")
 	root.SetFlagErrorFunc(flagError)
-	return root
-}
-
-// flagError adds the flag that may have been meant.
-func flagError(cmd *cobra.Command, err error) error {
-	var unknown *pflag.NotExistError
-	if !errors.As(err, &unknown) || len(unknown.GetSpecifiedName()) < 2 {
-		return err
+	root.SetHelpCommand(helpCommand())
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		if c.Name() == "completion" {
+			menu(c)
+		}
 	}
-	var names []string
-	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-	if near := spelling.Nearest(unknown.GetSpecifiedName(), names); near != "" {
-		return fmt.Errorf("%w; did you mean --%s?", err, near)
-	}
-	return err
+	return menu(root)
 }
 
 // noArguments is cobra.NoArgs with words for people who took vstream serve for a menu.

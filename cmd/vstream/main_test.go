@@ -94,7 +94,7 @@ const configurationText = `# Configuration
 <!-- Generated from the settings in cmd/vstream/config.go, and main_test.go, by 'make docs'. -->
 
 'vstream serve' reads its configuration from the environment, which is enough for one vCenter, or from
-a file. What is unset or empty has its default. Lengths of time are written '90s', '1h30m' or '7d';
+a file. What is unset or empty has its default. Lengths of time are written '90s', '1h30m', '7d' or '2w';
 sizes in plain bytes or with a unit, '512KiB' or '2GiB'. What cannot be understood is refused at the start,
 with the name of the setting.
 

@@ -21,22 +21,21 @@ func manCommand() *cobra.Command {
 			"  vstream man log export >vstream-log-export.1\n" +
 			"  vstream man --dir /usr/local/share/man/man1",
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-			of, _, err := cmd.Root().Find(args)
-			if err != nil {
-				return nil, cobra.ShellCompDirectiveNoFileComp
-			}
-			return childNames(of), cobra.ShellCompDirectiveNoFileComp
+			return completeCommand(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if dir == "" {
-				of, rest, err := cmd.Root().Find(args)
-				if err != nil || len(rest) > 0 {
-					return usagef("there is no command %q; see: vstream --help", strings.Join(args, " "))
+				of, err := findCommand(cmd.Root(), args)
+				if err != nil {
+					return err
 				}
 				return writeMan(cmd.OutOrStdout(), of)
 			}
 			if len(args) > 0 {
 				return usagef("--dir takes the pages of all commands; leave out %q", args[0])
+			}
+			if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // everybody reads manuals
+				return fmt.Errorf("--dir: %w", err)
 			}
 			return eachCommand(cmd.Root(), func(of *cobra.Command) error {
 				var page strings.Builder
@@ -47,7 +46,7 @@ func manCommand() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&dir, "dir", "", "directory to write the pages of all commands to")
+	cmd.Flags().StringVar(&dir, "dir", "", "directory to write the pages of all commands to; it is made if it is not there")
 	return cmd
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -24,18 +25,27 @@ func (o *outputChoice) addFlags(cmd *cobra.Command, form string) {
 	flags.StringVarP(&o.form, "output", "o", form, "form: "+strings.Join(output.Names(o.lines), ", "))
 	flags.StringVar(&o.jq, "jq", "", "write what this jq program makes of the JSON of each, as in .data.Vm.Name")
 	flags.BoolVar(&o.noHeaders, "no-headers", false, "write tables and CSV without their header")
-	flags.StringVar(&o.times, "time", "", "times: "+strings.Join(output.Clocks(), ", ")+" (default local on a terminal, else rfc3339)")
+	flags.StringVar(&o.times, "time", "", "times: "+strings.Join(output.Clocks(), ", ")+" (default local on a terminal, short on a narrow one, else rfc3339)")
 	flags.StringVar(&o.color, "color", "auto", "severities in color: auto, always, never")
 	complete(cmd, "output", func(*cobra.Command, string) []string { return output.Names(o.lines) })
 	complete(cmd, "time", func(*cobra.Command, string) []string { return output.Clocks() })
 	complete(cmd, "color", func(*cobra.Command, string) []string { return []string{"auto", "always", "never"} })
 }
 
+// shortBelow is how narrow a terminal is on which times are short.
+const shortBelow = 120
+
 // clock returns how times are written to out.
 func (o *outputChoice) clock(out io.Writer) (output.Clock, error) {
 	name := o.times
 	if name == "" {
-		if name = "rfc3339"; isTerminal(out) && o.form != "csv" {
+		width := terminalWidth(out)
+		switch {
+		case !isTerminal(out) || o.form == "csv":
+			name = "rfc3339"
+		case width > 0 && width < shortBelow && o.form != "wide":
+			name = "short"
+		default:
 			name = "local"
 		}
 	}
@@ -49,7 +59,7 @@ func (o *outputChoice) clock(out io.Writer) (output.Clock, error) {
 // parse returns the form that was chosen; options are those that are no flags.
 func (o *outputChoice) parse(ctx context.Context, out io.Writer, options output.Options) (output.Form, error) {
 	terminal := isTerminal(out)
-	options.NoHeaders, options.Terminal = o.noHeaders, terminal
+	options.NoHeaders, options.Terminal, options.Width = o.noHeaders, terminal, terminalWidth(out)
 	switch o.color {
 	case "auto":
 		options.Color = terminal && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
@@ -71,6 +81,13 @@ func (o *outputChoice) parse(ctx context.Context, out io.Writer, options output.
 		return nil, usagef("--output: %w", err)
 	}
 	return form, nil
+}
+
+// forPeople reports whether the form is one for people to read, who wonder when there is
+// nothing.
+func (o *outputChoice) forPeople() bool {
+	name, _, _ := strings.Cut(o.form, "=")
+	return o.jq == "" && slices.Contains([]string{"line", "table", "wide", "custom-columns"}, name)
 }
 
 // write writes a list that is there as a whole.

@@ -36,7 +36,10 @@ type reader struct {
 	first     map[string]vstream.Offset // that was written, by vCenter
 	at        vstream.Cursor            // behind what was written
 	connected bool
-	away      bool // and the person was told
+	away      bool      // and the person was told
+	single    bool      // one vCenter is named
+	from      time.Time // events before are left out until one is not; zero: none
+	failed    int       // events that could not be written in the form
 }
 
 func (r *reader) addFlags(cmd *cobra.Command, form string, last int) {
@@ -65,9 +68,14 @@ func (r *reader) options(cmd *cobra.Command) ([]client.ReadOption, error) {
 	options = append(options, place...)
 	switch {
 	case r.max < 0 || r.max == 0 && cmd.Flags().Changed("max-events"):
-		return nil, usagef("--max-events: %d events are none; give 1 or more", r.max)
+		return nil, usagef("--max-events: give 1 or more, not %d", r.max)
+	case r.max > 0 && r.newestSince(cmd.Flags().Changed):
+		return nil, usagef("--since goes with --last, for the newest events of that time, or with --max-events, for the oldest; leave out one of those")
 	case r.max > 0:
 		options = append(options, client.Limit(r.max))
+	}
+	if r.newestSince(cmd.Flags().Changed) && !r.kept() {
+		r.from = r.since.time()
 	}
 	return options, nil
 }
@@ -78,12 +86,27 @@ func (r *reader) prepare(cmd *cobra.Command) (options []client.ReadOption, err e
 		return nil, err
 	}
 	if names := r.values["vcenter"]; len(names) == 1 && !strings.ContainsAny(names[0], "*!,") {
+		r.single = true
 		r.server = r.server.VCenter(names[0]) // which offsets are of
 		delete(r.values, "vcenter")
 	}
+	r.sayKept(cmd)
 	r.vcenters = vcenterNames{server: r.server}
 	r.first = map[string]vstream.Offset{}
 	return r.options(cmd)
+}
+
+// sayKept tells that where to begin is said in vain, for the place that is kept counts.
+func (r *reader) sayKept(cmd *cobra.Command) {
+	if !r.kept() {
+		return
+	}
+	for _, name := range []string{"since", "offset", "cursor", "last", "all"} {
+		if cmd.Flags().Changed(name) {
+			r.talk("going on at the place that %s keeps; --%s is for the first time", r.cursorFile, name)
+			return
+		}
+	}
 }
 
 // run reads and writes to out. Each is called after each event that was written, and may be
@@ -98,7 +121,7 @@ func (r *reader) run(cmd *cobra.Command, out io.Writer, options []client.ReadOpt
 		return nil, err
 	}
 	form, err := r.parse(ctx, out, output.Options{
-		Columns: output.EventColumns(func() bool { return r.vcenters.several(ctx) }), Stream: true, Endless: r.follow,
+		Columns: output.EventColumns(clock, func() bool { return r.vcenters.several(ctx) }), Stream: true, Endless: r.follow,
 	})
 	if err != nil {
 		return nil, err
@@ -114,6 +137,7 @@ func (r *reader) run(cmd *cobra.Command, out io.Writer, options []client.ReadOpt
 		read = r.server.Watch
 		var looking sync.WaitGroup
 		looking.Go(func() { untilUnread(ctx, out, func() { cancel(brokenPipe) }) })
+		looking.Go(func() { r.sayUnseen(ctx) })
 		defer looking.Wait()
 		defer cancel(nil)
 	}
@@ -124,10 +148,51 @@ func (r *reader) run(cmd *cobra.Command, out io.Writer, options []client.ReadOpt
 	if err == nil || ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
 		err = ended(ctx, cmd, err)
 	}
-	if err == nil && r.exitStatus && r.written == 0 {
-		err = errNothing
+	switch {
+	case err != nil:
+	case r.failed > 0:
+		err = usagef("%d events could not be written", r.failed)
+	case r.written == 0:
+		err = r.nothing(bounded, cmd)
 	}
 	return w, r.explain(err)
+}
+
+// nothing says that nothing matched, and why that may be.
+func (r *reader) nothing(ctx context.Context, cmd *cobra.Command) error {
+	if !r.follow {
+		r.sayUnseen(ctx)
+	}
+	switch {
+	case r.exitStatus:
+		return errNothing
+	case r.forPeople() && (r.last > 0 || !cmd.Flags().Changed("last")):
+		r.talk("no events found")
+	}
+	return nil
+}
+
+// sayUnseen tells which names in filters no event has, which may be misspelt.
+func (r *reader) sayUnseen(ctx context.Context) {
+	if r.quiet {
+		return
+	}
+	for _, text := range r.unseen(ctx, r.server) {
+		r.talk("%s", text)
+	}
+}
+
+// explain adds what the command line knows to what a server says.
+func (r *reader) explain(err error) error {
+	var absent *client.NotFoundError
+	if r.single && errors.As(err, &absent) && !strings.HasSuffix(absent.Type, ":event-not-found") && !isForeign(err) {
+		text, advice, _ := strings.Cut(absent.Detail, "; ")
+		if !strings.HasPrefix(advice, "did you mean") {
+			advice = "those there are: vstream vcenters"
+		}
+		return usagef("--vcenter: %s; %s", text, advice)
+	}
+	return r.filter.explain(err)
 }
 
 // saveEvery is how much time passes between two times that a place is kept. Only a crash
@@ -140,13 +205,25 @@ func (r *reader) loop(ctx context.Context, w *output.Writer, clock output.Clock,
 			return err
 		}
 		r.reached()
+		if e.Time.Before(r.from) {
+			continue
+		}
+		r.from = time.Time{}
 		record := output.EventRecord(e, clock, func(e client.Event) string { return r.vcenters.of(ctx, e.Source) })
 		record.Written = func() { r.count(e) }
 		if err = w.Write(record); err == nil && r.follow {
 			err = w.Flush() // whoever waits for it
 		}
+		if is[*output.FormError](err) {
+			err = r.blame(fmt.Errorf("event %s: %w", e.ID, err))
+			if r.follow && r.written > 0 { // with the first event it is a mistake, later a surprise
+				r.failed++
+				fmt.Fprintf(r.stderr, "vstream: %v\n", err)
+				continue
+			}
+		}
 		if err != nil {
-			return r.blame(err)
+			return err
 		}
 		if each != nil {
 			each()
@@ -210,6 +287,9 @@ func (r *reader) printAddress(cmd *cobra.Command, options []client.ReadOption) e
 		return err
 	}
 	values := u.Query()
+	if r.newestSince(cmd.Flags().Changed) {
+		return usagef("--print-url: the API has no address for --since with --last; leave out one of them")
+	}
 	if r.follow {
 		last := r.last > 0 && !r.since.given && !r.exact() && !r.all
 		if last {

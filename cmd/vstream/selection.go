@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -15,6 +17,7 @@ import (
 	"vstream"
 	"vstream/client"
 	"vstream/internal/duration"
+	"vstream/internal/output"
 	"vstream/internal/spelling"
 )
 
@@ -50,6 +53,8 @@ type filter struct {
 	grep       string
 	expression string
 	others     []string // field=GLOB
+
+	named map[string][]string // values and others, by the name of the field
 }
 
 func (f *filter) addFlags(cmd *cobra.Command) {
@@ -63,7 +68,7 @@ func (f *filter) addFlags(cmd *cobra.Command) {
 	}
 	flags.StringSliceVar(&f.chain, "chain", nil, "all events of these operations, by their ChainId")
 	flags.StringVarP(&f.grep, "grep", "g", "", "events with this text in their message, type or names, in any case")
-	flags.StringArrayVarP(&f.others, "field", "x", nil, "any field by its name in the API, as in -x 'vm=web*'")
+	flags.StringArrayVarP(&f.others, "field", "x", nil, "any of these fields by its name in the API, and eventclass, as in -x eventclass=eventex")
 	flags.StringVar(&f.expression, "filter", "", `events for which this CEL expression is true, as in 'vm.startsWith("prod-")'`)
 	aliases(flags)
 }
@@ -93,6 +98,9 @@ func (l *listFlag) Set(text string) error {
 	if strings.TrimSpace(text) == "" {
 		return errors.New("it is empty; leave the flag out, or give '*' for any")
 	}
+	if rest, not := strings.CutPrefix(text, "!="); not {
+		return fmt.Errorf("%q has a = too many; all others are written '!%s'", text, rest)
+	}
 	l.to[l.name] = append(l.to[l.name], text)
 	return nil
 }
@@ -117,7 +125,9 @@ func (f *filter) options() ([]client.ReadOption, error) {
 				name = of.name
 			}
 		}
-		switch {
+		switch not, others := strings.CutSuffix(name, "!"); {
+		case found && others:
+			return nil, usagef("-x: all but some are written with the ! behind the =, as in -x '%s=!%s'", not, strings.TrimSpace(value))
 		case !found || strings.TrimSpace(value) == "":
 			return nil, usagef("-x: %q is not FIELD=GLOB; write for example -x 'vm=web*'", text)
 		case name == "chain":
@@ -128,6 +138,7 @@ func (f *filter) options() ([]client.ReadOption, error) {
 			return nil, usagef("-x: there is no field %q%s", name, alternatives(name, names))
 		}
 	}
+	f.named = values
 	var options []client.ReadOption
 	for _, of := range fields {
 		if given := values[of.name]; len(given) > 0 {
@@ -159,6 +170,40 @@ func (f *filter) explain(err error) error {
 	return err
 }
 
+// unseen says which of the values that filters name no event has, each with the nearest that
+// some have. It asks the server, about a few of them; what that does not tell is passed over.
+func (f *filter) unseen(ctx context.Context, server *client.Client) []string {
+	const most = 10
+	asked := 0
+	var found []string
+	for _, of := range fields {
+		if of.name == "severity" || of.name == "vcenter" || !slices.Contains(countable, of.name) {
+			continue // the server refuses those that there are not, or does not count by it
+		}
+		for _, value := range strings.Split(strings.Join(f.named[of.name], ","), ",") {
+			if value = strings.TrimSpace(value); value == "" || strings.HasPrefix(value, "!") || strings.Contains(value, "*") || asked == most {
+				continue
+			}
+			asked++
+			with, err := server.Facets(ctx, of.option(value), client.Top(1))
+			if err != nil || with.Events > 0 || !with.Complete {
+				continue
+			}
+			value = output.Clean(value)
+			text := fmt.Sprintf("the server has no event with the %s %q so far", of.name, value)
+			if all, err := server.Facets(ctx, client.Top(100)); err == nil {
+				var known []string
+				for _, v := range all.Facets[of.name].Values {
+					known = append(known, output.Clean(v.Value))
+				}
+				text += "; " + similar(value, known, "those there are: vstream stats --by "+of.name)
+			}
+			found = append(found, text)
+		}
+	}
+	return found
+}
+
 // A moment is a time that somebody named: how long ago it was, or when.
 type moment struct {
 	given bool
@@ -172,6 +217,9 @@ func (m *moment) flag() pflag.Value {
 	return &flagValue{kind: "time", set: to(m, func(s string) (moment, error) { return parseMoment(s, time.Now()) })}
 }
 
+// inWords is a length of time as journalctl takes it: 2 hours.
+var inWords = regexp.MustCompile(`^(\d+) ?(?:(s)ec(?:ond)?s?|(m)in(?:ute)?s?|(h)ours?|(d)ays?|(w)eeks?)$`)
+
 var numeric = regexp.MustCompile(`^\d+$`)
 
 // parseMoment reads a time. Without a zone it is local.
@@ -182,6 +230,8 @@ func parseMoment(text string, now time.Time) (moment, error) {
 		return moment{given: true, at: today}, nil
 	case "yesterday":
 		return moment{given: true, at: today.AddDate(0, 0, -1)}, nil
+	case "now":
+		return moment{given: true, at: now}, nil
 	}
 	if t, err := time.Parse(time.RFC3339, text); err == nil {
 		return moment{given: true, at: t}, nil
@@ -194,9 +244,13 @@ func parseMoment(text string, now time.Time) (moment, error) {
 	if numeric.MatchString(text) {
 		return moment{}, fmt.Errorf("%q has no unit; write for example 15m, or a time in RFC 3339", text)
 	}
-	ago, err := duration.Parse(text)
+	length := strings.TrimSuffix(text, " ago")
+	if m := inWords.FindStringSubmatch(length); m != nil {
+		length = strings.Join(m[1:], "")
+	}
+	ago, err := duration.Parse(length)
 	if err != nil {
-		near := spelling.Nearest(text, []string{"today", "yesterday"})
+		near := spelling.Nearest(text, []string{"today", "yesterday", "now"})
 		if near != "" {
 			return moment{}, fmt.Errorf("%q is no time; did you mean %s?", text, near)
 		}
@@ -236,9 +290,9 @@ func (s *span) addFlags(cmd *cobra.Command, last int) {
 	flags.Var(s.until.flag(), "until", "end with the last event of this time")
 	flags.StringVar(&s.offset, "offset", "", "begin with the event of this id or the next later one; earliest, latest or now")
 	flags.StringVar(&s.cursor, "cursor", "", "begin behind this place, as vc1.4711")
-	flags.IntVarP(&s.last, "last", "n", last, "begin with so many of the newest events")
+	flags.IntVarP(&s.last, "last", "n", last, "begin with so many of the newest events; with --since, of those of this time")
 	flags.BoolVar(&s.all, "all", false, "begin with the oldest event")
-	flags.StringVar(&s.cursorFile, "cursor-file", "", "keep the place behind the last event in this file, and begin there if it is kept")
+	flags.StringVar(&s.cursorFile, "cursor-file", "", "keep the place behind the last event in this file, and begin there, whatever else is said, if one is kept")
 }
 
 // options returns where to begin and end. Without a word it is at the last events, or where
@@ -246,7 +300,9 @@ func (s *span) addFlags(cmd *cobra.Command, last int) {
 func (s *span) options(changed func(string) bool) ([]client.ReadOption, error) {
 	var options []client.ReadOption
 	switch {
-	case s.since.given:
+	case s.newestSince(changed) && s.last >= 0:
+		options = append(options, s.newest())
+	case s.since.given && !changed("last"):
 		options = append(options, s.since.since())
 	case s.cursor != "":
 		at, err := vstream.ParseCursor(s.cursor)
@@ -263,9 +319,9 @@ func (s *span) options(changed func(string) bool) ([]client.ReadOption, error) {
 	case s.all:
 		options = append(options, client.Earliest())
 	case s.last < 0:
-		return nil, usagef("--last: %d events are none; give 0 or more", s.last)
+		return nil, usagef("--last: give 0 or more, not %d", s.last)
 	case changed("last") || s.last > 0:
-		options = append(options, client.Last(s.last))
+		options = append(options, s.newest())
 	default:
 		options = append(options, client.Earliest())
 	}
@@ -273,6 +329,28 @@ func (s *span) options(changed func(string) bool) ([]client.ReadOption, error) {
 		options = append(options, client.Until(s.until.time()))
 	}
 	return options, nil
+}
+
+// newestSince reports whether the newest events of some time are wanted: those that are older
+// are left out as they come.
+func (s *span) newestSince(changed func(string) bool) bool { return s.since.given && changed("last") }
+
+// newest begins with the newest events. Where a place is kept that counts, and there may be
+// more behind it.
+func (s *span) newest() client.ReadOption {
+	if s.kept() {
+		return client.Earliest()
+	}
+	return client.Last(s.last)
+}
+
+// kept reports whether a place is kept, at which to go on.
+func (s *span) kept() bool {
+	if s.cursorFile == "" {
+		return false
+	}
+	_, err := os.Stat(s.cursorFile)
+	return err == nil
 }
 
 // exact reports whether the place to begin at is one that may be gone.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -50,14 +51,10 @@ func statsCommand() *cobra.Command {
 			if c.until.given {
 				options = append(options, client.Until(c.until.time()))
 			}
-			server, err := c.open(cmd)
-			if err != nil {
-				return err
-			}
 			if c.by == "time" {
-				return c.explain(c.overTime(cmd, server, options))
+				return c.explain(c.overTime(cmd, options))
 			}
-			return c.explain(c.byField(cmd, server, options))
+			return c.explain(c.byField(cmd, options))
 		},
 	}
 	flags := cmd.Flags()
@@ -75,17 +72,22 @@ func statsCommand() *cobra.Command {
 
 const everyTable = output.InTable | output.InWide | output.InCSV
 
-func (c *counting) byField(cmd *cobra.Command, server *client.Client, options []client.ReadOption) error {
-	ctx, cancel := c.bounded(cmd)
-	defer cancel()
-	counts, err := server.Facets(ctx, append(options, client.Top(c.top))...)
+func (c *counting) byField(cmd *cobra.Command, options []client.ReadOption) error {
+	var unseen []string
+	counts, err := ask(cmd, &c.connection, func(ctx context.Context, server *client.Client) (client.Facets, error) {
+		counts, err := server.Facets(ctx, append(options, client.Top(c.top))...)
+		if err == nil && counts.Events == 0 && !c.quiet {
+			unseen = c.unseen(ctx, server)
+		}
+		return counts, err
+	})
 	if err != nil {
-		return ended(ctx, cmd, err)
+		return err
 	}
 	var records []output.Record
 	facet := counts.Facets[c.by]
 	for _, v := range facet.Values {
-		share := fmt.Sprintf("%.1f%%", 100*float64(v.Count)/float64(max(counts.Events, 1)))
+		share := fmt.Sprintf("%.1f", 100*float64(v.Count)/float64(max(counts.Events, 1)))
 		records = append(records, output.Record{
 			JSON: document(struct {
 				Value string `json:"value"`
@@ -94,24 +96,31 @@ func (c *counting) byField(cmd *cobra.Command, server *client.Client, options []
 			Cells: func() []string { return []string{v.Value, strconv.FormatInt(v.Count, 10), share} },
 		})
 	}
-	err = c.print(cmd, []output.Column{{Name: c.by, In: everyTable}, {Name: "count", In: everyTable}, {Name: "share", In: everyTable}}, records)
+	for _, text := range unseen {
+		c.talk("%s", text)
+	}
+	if err := c.print(cmd, []output.Column{
+		{Name: c.by, Least: 16, In: everyTable}, {Name: "count", In: everyTable}, {Name: "percent", Unit: "%", In: everyTable},
+	}, records, "no events found"); err != nil {
+		return err
+	}
 	if facet.Others > 0 {
 		c.talk("%d more; --top shows up to 100", facet.Others)
 	}
 	c.coverage(counts.Completeness)
-	return err
+	return nil
 }
 
-func (c *counting) overTime(cmd *cobra.Command, server *client.Client, options []client.ReadOption) error {
+func (c *counting) overTime(cmd *cobra.Command, options []client.ReadOption) error {
 	clock, err := c.clock(cmd.OutOrStdout())
 	if err != nil {
 		return err
 	}
-	ctx, cancel := c.bounded(cmd)
-	defer cancel()
-	counts, err := server.Histogram(ctx, append(options, client.Buckets(c.buckets))...)
+	counts, err := ask(cmd, &c.connection, func(ctx context.Context, server *client.Client) (client.Histogram, error) {
+		return server.Histogram(ctx, append(options, client.Buckets(c.buckets))...)
+	})
 	if err != nil {
-		return ended(ctx, cmd, err)
+		return err
 	}
 	var records []output.Record
 	for _, b := range counts.Buckets {
@@ -139,9 +148,11 @@ func (c *counting) overTime(cmd *cobra.Command, server *client.Client, options [
 	for _, name := range []string{"time", "count", "info", "warning", "error", "user", "other"} {
 		columns = append(columns, output.Column{Name: name, In: everyTable})
 	}
-	err = c.print(cmd, columns, records)
+	if err := c.print(cmd, columns, records, "no events found"); err != nil {
+		return err
+	}
 	c.coverage(counts.Completeness)
-	return err
+	return nil
 }
 
 // coverage says which events were counted, if not all.

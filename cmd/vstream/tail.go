@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/spf13/cobra"
 )
 
@@ -27,7 +29,12 @@ func tailCommand() *cobra.Command {
 			"  vstream tail --cursor-file /var/lib/pager/place -o ndjson | ./pager\n" +
 			"  vstream tail --since today --no-follow -o csv >today.csv\n" +
 			"  vstream tail --jq '[.id, .data.FullFormattedMessage] | @tsv'",
-		Args: noArguments,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if err := noArguments(cmd, args); err != nil {
+				return fmt.Errorf("%w; events with this text: vstream tail --grep %s", err, args[0])
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r.follow = follow && !noFollow
 			options, err := r.prepare(cmd)
@@ -41,7 +48,7 @@ func tailCommand() *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().BoolVarP(&follow, "follow", "f", true, "go on with what happens, as it does anyway")
+	cmd.Flags().BoolVarP(&follow, "follow", "f", true, "print what happens from now on, too; tail does so without it")
 	cmd.Flags().BoolVar(&noFollow, "no-follow", false, "end when all there is has been printed")
 	r.addFlags(cmd, "line", tailLast)
 	return cmd

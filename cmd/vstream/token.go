@@ -14,11 +14,9 @@ func tokenCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "token",
 		Short: "Make tokens that let clients in",
-		Args:  noArguments,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(tokenNewCommand())
-	return cmd
+	return menu(cmd)
 }
 
 func tokenNewCommand() *cobra.Command {

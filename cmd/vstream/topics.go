@@ -18,6 +18,7 @@ func topics() []*cobra.Command {
 			"  " + tokenVariable + "  file with the token, where the server is not that of a context\n" +
 			"  " + contextsVariable + "  file with the contexts, instead of the usual one; see: vstream config --help\n" +
 			"  NO_COLOR            if it is not empty, there are no colors unless --color says so\n" +
+			"  COLUMNS             how wide the terminal is, if it is not to be asked\n" +
 			"  HTTPS_PROXY, HTTP_PROXY, NO_PROXY\n" +
 			"                      the proxy to use\n" +
 			"  SSL_CERT_FILE       authorities to trust instead of the system's, as --ca-file\n\n" +

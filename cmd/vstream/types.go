@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -10,7 +13,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"vstream"
+	"vstream/client"
 	"vstream/internal/output"
+	"vstream/internal/spelling"
 )
 
 // A lister is a command that prints a list which is there as a whole.
@@ -27,11 +32,15 @@ func (l *lister) addFlags(cmd *cobra.Command, form string) {
 	l.connection.addFlags(cmd)
 }
 
-// print prints what there is.
-func (l *lister) print(cmd *cobra.Command, columns []output.Column, records []output.Record) error {
+// print prints what there is, or says that there is nothing.
+func (l *lister) print(cmd *cobra.Command, columns []output.Column, records []output.Record, nothing string) error {
 	err := l.write(cmd, columns, records)
-	if err == nil && len(records) == 0 && l.exitStatus {
-		err = errNothing
+	switch {
+	case err != nil || len(records) > 0:
+	case l.exitStatus:
+		return errNothing
+	case l.forPeople():
+		l.talk("%s", nothing)
 	}
 	return err
 }
@@ -42,10 +51,11 @@ func typesCommand() *cobra.Command {
 		Use:   "types [GLOB]",
 		Short: "List the types of events there are, and how many of each",
 		Long: "List the types of the events that the server keeps, the most frequent first, with what the vCenter\n" +
-			"says of them. A * in GLOB stands for any characters; case counts for nothing.\n\n" + connectionHelp,
+			"says of them, and of which offsets the first and the last are. A * in GLOB stands for any characters;\n" +
+			"case counts for nothing. To count those of some time, or some vm: vstream stats --by type\n\n" + connectionHelp,
 		Example: "  vstream types\n" +
 			"  vstream types 'esx.problem.*' -o wide\n" +
-			"  vstream types VmPoweredOnEvent --jq .longDescription",
+			"  vstream types VmPoweredOnEvent --jq .description",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usagef("%q is too much: %s takes one GLOB; put it in quotes", args[1], cmd.CommandPath())
@@ -54,7 +64,7 @@ func typesCommand() *cobra.Command {
 		},
 		ValidArgsFunction: completeOne(completeField("type")),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			server, err := l.open(cmd)
+			types, err := ask(cmd, &l.connection, func(ctx context.Context, server *client.Client) ([]client.TypeCount, error) { return server.Types(ctx) })
 			if err != nil {
 				return err
 			}
@@ -62,14 +72,12 @@ func typesCommand() *cobra.Command {
 			if len(args) == 1 {
 				glob = strings.ToLower(args[0])
 			}
-			ctx, cancel := l.bounded(cmd)
-			defer cancel()
-			types, err := server.Types(ctx)
-			if err != nil {
-				return ended(ctx, cmd, err)
-			}
-			var records []output.Record
+			var (
+				records []output.Record
+				names   []string
+			)
 			for _, t := range types {
+				names = append(names, output.Clean(t.Name))
 				if !globMatches(glob, strings.ToLower(t.Name)) {
 					continue
 				}
@@ -77,19 +85,32 @@ func typesCommand() *cobra.Command {
 					return []string{t.Name, t.Class, strconv.FormatInt(t.Count, 10), orNothing(t.First), orNothing(t.Last), t.Category, t.Description}
 				}})
 			}
-			if len(records) == 0 && len(args) == 1 && !strings.Contains(args[0], "*") {
-				l.talk("no type is called %q; '*%s*' finds what contains it", args[0], args[0])
+			nothing := "no types found"
+			if len(args) == 1 && !strings.Contains(args[0], "*") {
+				nothing = fmt.Sprintf("no type is called %q; %s", args[0], similar(args[0], names, "those there are: vstream types"))
 			}
-			const all = output.InTable | output.InWide | output.InCSV
 			return l.print(cmd, []output.Column{
-				{Name: "type", In: all}, {Name: "class", In: output.InWide | output.InCSV}, {Name: "count", In: all},
-				{Name: "first", In: output.InWide | output.InCSV}, {Name: "last", In: output.InWide | output.InCSV},
-				{Name: "category", In: all}, {Name: "description", In: all},
-			}, records)
+				{Name: "type", Least: 16, In: everyTable}, {Name: "class", In: wideOnly}, {Name: "count", In: everyTable},
+				{Name: "firstoffset", In: wideOnly}, {Name: "lastoffset", In: wideOnly},
+				{Name: "category", In: everyTable}, {Name: "description", Least: 16, In: everyTable},
+			}, records, nothing)
 		},
 	}
 	l.addFlags(cmd, "table")
 	return cmd
+}
+
+// similar says how to find a value that a name stands for, or else what else helps. Of some
+// that contain the name, one that is near is not the better guess.
+func similar(name string, known []string, otherwise string) string {
+	lower := strings.ToLower(name)
+	if slices.ContainsFunc(known, func(value string) bool { return strings.Contains(strings.ToLower(value), lower) }) {
+		return fmt.Sprintf("'*%s*' finds what contains it", name)
+	}
+	if near := spelling.Nearest(name, known); near != "" {
+		return "did you mean " + near + "?"
+	}
+	return otherwise
 }
 
 // globMatches reports whether text is as pattern says, in which only * is special.

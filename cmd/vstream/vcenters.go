@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 
@@ -28,34 +29,35 @@ func vcentersCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			server, err := l.open(cmd)
+			all, err := l.vcenters(cmd)
 			if err != nil {
 				return err
-			}
-			ctx, cancel := l.bounded(cmd)
-			defer cancel()
-			all, err := server.VCenters(ctx)
-			if err != nil {
-				return ended(ctx, cmd, err)
 			}
 			var records []output.Record
 			for _, v := range all {
 				records = append(records, output.Record{JSON: v.JSON, Cells: func() []string { return vcenterCells(v, clock) }})
 			}
-			return l.print(cmd, vcenterColumns, records)
+			return l.print(cmd, vcenterColumns, records, "no vCenters found")
 		},
 	}
 	l.addFlags(cmd, "table")
 	return cmd
 }
 
+// vcenters returns the vCenters of the server.
+func (l *lister) vcenters(cmd *cobra.Command) ([]client.VCenterStatus, error) {
+	return ask(cmd, &l.connection, func(ctx context.Context, server *client.Client) ([]client.VCenterStatus, error) {
+		return server.VCenters(ctx)
+	})
+}
+
 const wideOnly = output.InWide | output.InCSV
 
 var vcenterColumns = []output.Column{
 	{Name: "name", In: everyTable}, {Name: "state", In: everyTable}, {Name: "earliest", In: everyTable}, {Name: "latest", In: everyTable},
-	{Name: "events", In: everyTable}, {Name: "bytes", In: wideOnly}, {Name: "rate", In: everyTable}, {Name: "lag", In: everyTable},
+	{Name: "events", In: everyTable}, {Name: "bytes", In: wideOnly}, {Name: "rate", Unit: "/s", In: everyTable}, {Name: "lag", Unit: "s", In: everyTable},
 	{Name: "lastevent", In: everyTable}, {Name: "reconnects", In: wideOnly}, {Name: "gaps", In: wideOnly}, {Name: "product", In: wideOnly},
-	{Name: "url", In: wideOnly}, {Name: "lasterror", In: everyTable},
+	{Name: "url", In: wideOnly}, {Name: "lasterror", Least: 16, In: everyTable},
 }
 
 func vcenterCells(v client.VCenterStatus, clock output.Clock) []string {
@@ -65,7 +67,7 @@ func vcenterCells(v client.VCenterStatus, clock output.Clock) []string {
 	}
 	number := func(n int64) string { return strconv.FormatInt(n, 10) }
 	return []string{
-		v.Name, string(v.State), earliest, latest, number(v.Log.Events), number(v.Log.Bytes), fmt.Sprintf("%.1f/s", v.Rate), inSeconds(v.Lag) + "s",
+		v.Name, string(v.State), earliest, latest, number(v.Log.Events), number(v.Log.Bytes), fmt.Sprintf("%.1f", v.Rate), inSeconds(v.Lag),
 		clock(v.LastEvent), number(v.Reconnects), number(v.Gaps), v.Product, v.URL, v.LastError,
 	}
 }
@@ -75,8 +77,8 @@ func statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show whether the server answers, and whether all is well",
-		Long: "Show which server is read, whether it answers and lets in, and whether it collects from all of its\n" +
-			"vCenters. The exit code is 0 if it answers; more about each vCenter is told by: vstream vcenters\n\n" + connectionHelp,
+		Long: "Show which server is read, whether it answers, and whether it collects from all of its vCenters.\n" +
+			"The exit code is 0 if it answers; more about each vCenter is told by: vstream vcenters\n\n" + connectionHelp,
 		Example: "  vstream status\n" +
 			"  vstream status --context prod --jq .collecting",
 		Args: noArguments,
@@ -87,17 +89,11 @@ func statusCommand() *cobra.Command {
 }
 
 func (l *lister) status(cmd *cobra.Command) error {
-	server, err := l.open(cmd)
+	all, err := l.vcenters(cmd)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := l.bounded(cmd)
-	defer cancel()
-	all, err := server.VCenters(ctx)
-	if err != nil {
-		return ended(ctx, cmd, err)
-	}
-	_, name, err := l.resolve()
+	target, name, err := l.resolve()
 	if err != nil {
 		return err
 	}
@@ -110,7 +106,7 @@ func (l *lister) status(cmd *cobra.Command) error {
 		Events     int64   `json:"events"`
 		Bytes      int64   `json:"bytes"`
 		Rate       float64 `json:"rate"`
-	}{Server: server.Server(), Context: name, State: "ok", VCenters: len(all)}
+	}{Server: target.Server, Context: name, State: "ok", VCenters: len(all)}
 	for _, v := range all {
 		if v.State == vstream.Collecting || v.State == vstream.Standby {
 			s.Collecting++
@@ -127,5 +123,5 @@ func (l *lister) status(cmd *cobra.Command) error {
 	return l.print(cmd, columns, []output.Record{{JSON: document(s), Cells: func() []string {
 		return []string{s.Server, s.Context, s.State, fmt.Sprintf("%d of %d collecting", s.Collecting, s.VCenters), humanize.Comma(s.Events),
 			humanize.IBytes(uint64(s.Bytes)), fmt.Sprintf("%.1f/s", s.Rate)}
-	}}})
+	}}}, "")
 }

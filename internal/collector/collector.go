@@ -56,7 +56,8 @@ type Source interface {
 }
 
 // A keeper is a log that also keeps, for the collector that comes after a restart, which
-// vCenter its events are from, and the epoch in which that one's keys began.
+// vCenter its events are from, and the epoch in which that one's keys began. It is told
+// before it gets events of that vCenter, and makes its tag of what it is told first.
 type keeper interface {
 	Origin() (instance string, epoch uint32)
 	SetOrigin(ctx context.Context, instance string, epoch uint32) error
@@ -253,6 +254,10 @@ func (c *Collector) append(ctx context.Context, events []vstream.Event) (int, er
 	if len(fresh) == 0 {
 		return 0, nil
 	}
+	if err := c.introduce(ctx); err != nil {
+		c.forget()
+		return 0, fmt.Errorf("keep which vCenter the events are from: %w", err)
+	}
 	if err := c.Log.Append(ctx, fresh); err != nil {
 		c.forget()
 		return 0, fmt.Errorf("append %d events: %w", len(fresh), err)
@@ -269,6 +274,19 @@ func (c *Collector) append(ctx context.Context, events []vstream.Event) (int, er
 	}
 	c.report.appended(taken, late)
 	return taken, nil
+}
+
+// introduce tells a log that does not know, for it was deleted and made anew since the last
+// open, which vCenter its events are from.
+func (c *Collector) introduce(ctx context.Context) error {
+	keep, keeps := c.Log.(keeper)
+	if !keeps || c.instance == "" {
+		return nil
+	}
+	if kept, _ := keep.Origin(); kept != "" {
+		return nil
+	}
+	return keep.SetOrigin(ctx, c.instance, c.number.epoch)
 }
 
 // forget drops what was numbered: events that may not be in the log must not count as

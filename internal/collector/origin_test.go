@@ -62,6 +62,27 @@ func TestAfterARestartAnotherVCenterIsStillAnotherOne(t *testing.T) {
 	})
 }
 
+// As one that somebody has deleted: its tag has to be known before its events are.
+func TestALogThatWasMadeAnewIsToldWhoseEventsComeBeforeItGetsThem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &keptLog{Log: memlog.New(1000, 1<<30)}
+		f := &fake{instance: "a"}
+		f.happen(1, 2)
+		r := collectInto(t, f, log)
+		time.Sleep(time.Minute)
+		log.instance, log.failures = "", 1
+		f.happen(3)
+		time.Sleep(time.Minute)
+		f.happen(4)
+		time.Sleep(time.Minute)
+		r.stop()
+		r.holds(1, 2, 3, 4)
+		if log.instance != "a" || log.kept != 2 {
+			t.Errorf("it keeps %q, told %d times", log.instance, log.kept)
+		}
+	})
+}
+
 func TestAnEpochThatHadBegunWithoutAnEventIsGoneOnWithAfterARestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &keptLog{Log: memlog.New(1000, 1<<30)}

@@ -8,9 +8,9 @@ import (
 	"vstream/internal/duration"
 )
 
-func TestParseTakesDaysBeforeWhatGoWrites(t *testing.T) {
+func TestParseTakesWeeksAndDaysBeforeWhatGoWrites(t *testing.T) {
 	for text, want := range map[string]time.Duration{
-		"5m": 5 * time.Minute, "1h30m": 90 * time.Minute, "7d": 168 * time.Hour, "1d12h": 36 * time.Hour, "0": 0, "0d": 0, "1.5h": 90 * time.Minute,
+		"5m": 5 * time.Minute, "1h30m": 90 * time.Minute, "7d": 168 * time.Hour, "1d12h": 36 * time.Hour, "0": 0, "0d": 0, "1w": 168 * time.Hour, "1w2d3h": 219 * time.Hour, "1.5h": 90 * time.Minute,
 	} {
 		if d, err := duration.Parse(text); d != want || err != nil {
 			t.Errorf("%q is %v, %v; want %v", text, d, err, want)
@@ -35,6 +35,11 @@ func TestParseSaysWhatIsWrong(t *testing.T) {
 		"12h1d":          "is not a length of time",
 		"1d12":           "is not a length of time",
 		"1d2d":           "is not a length of time",
+		"1d2w":           "is not a length of time",
+		"1w1w":           "is not a length of time",
+		"99999w":         "is not a length of time",
+		"-1w":            "is negative",
+		"9999w99999d":    "is too long",
 		"١d":             "is not a length of time",
 		"1e3s":           "is not a length of time",
 	} {

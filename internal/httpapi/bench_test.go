@@ -21,6 +21,7 @@ func (nowhere) SetWriteDeadline(time.Time) error { return nil }
 func watchOf(b *testing.B, query string) (*watch, *memlog.Log) {
 	b.Helper()
 	log := memlog.New(100_000, 1<<30)
+	_ = log.SetOrigin(b.Context(), instanceA, 0)
 	all := vcentersOf(log)
 	r, err := http.NewRequestWithContext(b.Context(), http.MethodGet, "/api/v1/events?watch=true&"+query, nil)
 	if err != nil {

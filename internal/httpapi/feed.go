@@ -26,6 +26,7 @@ type source struct {
 	reader  vstream.Reader
 	events  []vstream.Event // read, and not passed yet
 	done    vstream.Offset  // of the event passed last; -1 when a cursor is not to name it
+	tag     string          // of the log that done is a place in; empty while that is not known
 	highest vstream.Offset  // of the events passed
 	barren  int             // events passed since one was wanted, by a leap's count
 	wanted  int             // that count
@@ -89,10 +90,42 @@ func (f *feed) next(ctx context.Context) (*source, []vstream.Event, error) {
 	return first, first.events[:n], nil
 }
 
-// fill reads the events that come next.
+// fill reads the events that come next. It fails with an *aheadError when they are of another
+// log than those before.
 func (s *source) fill(ctx context.Context) (err error) {
 	s.events, err = s.reader.Next(ctx)
+	if replaced := s.recognize(); replaced != nil { // which may be why there was an error
+		s.events, err = nil, replaced
+	}
 	return err
+}
+
+// recognize fails when the log is not the one that s is a place in. It is asked after reading:
+// what is read from another log comes after that has its tag.
+func (s *source) recognize() (err error) {
+	if s.tag == s.vcenter.Log.Tag() { // as almost always: ten thousand may be waiting for an event
+		return nil
+	}
+	at := vstream.Place{Offset: s.done, Tag: s.tag}
+	if s.done < 0 { // in a log without events, which is no place: it misses nothing of another
+		at.Tag = ""
+	}
+	s.tag, err = s.vcenter.recognize(at)
+	return err
+}
+
+// recognize returns the tag of the log, or that of a place in it while the log has none. It
+// fails with an *aheadError when the place is one in another log.
+func (v *VCenter) recognize(at vstream.Place) (tag string, err error) {
+	tag = v.Log.Tag()
+	switch {
+	case tag == "":
+		return at.Tag, nil
+	case at.Tag != "" && at.Tag != tag:
+		held, some := v.Log.Range()
+		return at.Tag, &aheadError{cursor: at.Offset, held: held, empty: !some, replaced: true}
+	}
+	return tag, nil
 }
 
 // end drops what was read from the first event after until on.
@@ -227,7 +260,7 @@ func (f *feed) cursor() vstream.Cursor {
 	c := vstream.Cursor{}
 	for _, s := range f.sources {
 		if s.done >= 0 {
-			c[s.vcenter.Name] = s.done
+			c[s.vcenter.Name] = vstream.Place{Offset: s.done, Tag: s.tag}
 		}
 	}
 	return c
@@ -246,6 +279,10 @@ func (f *feed) appendCursor(b []byte) []byte {
 		b = append(b, s.vcenter.Name...)
 		b = append(b, '.')
 		b = strconv.AppendInt(b, int64(s.done), 10)
+		if s.tag != "" {
+			b = append(b, '.')
+			b = append(b, s.tag...)
+		}
 	}
 	if len(b) == begin {
 		b = append(b, '~')
@@ -338,18 +375,25 @@ func (v *VCenter) open(ctx context.Context, at vstream.Position, done vstream.Of
 	var expired *vstream.ExpiredError
 	held, _ := v.Log.Range()
 	switch {
-	case errors.As(err, &expired): // just now: its reader will be told
-		s.done = first - 1
-	case err != nil:
+	case err != nil && !errors.As(err, &expired):
 		return nil, err
 	case len(previous) > 0:
 		s.done = previous[len(previous)-1].Offset
-	case first == held.Earliest:
+	case err == nil && held.Earliest <= first: // the oldest; below the earliest offset not even a late event is held
+		s.done = held.Earliest - 1
+	default: // dropped just now, or a late event whose neighbours were: who comes again here has missed something
 		s.done = first - 1
-	default: // the oldest, but what it tells of offsets is not simple
-		s.done = -1
+		for v.holds(ctx, s.done) { // a late event, whose place is elsewhere
+			s.done--
+		}
 	}
 	return s, nil
+}
+
+// holds reports whether the log holds an event at exactly this offset.
+func (v *VCenter) holds(ctx context.Context, offset vstream.Offset) bool {
+	_, err := v.Log.Get(ctx, offset)
+	return err == nil
 }
 
 // aheadPatience is how long a log may take to reach a cursor after its vCenter was reached:
@@ -366,14 +410,18 @@ func (c startAfter) open(ctx context.Context, v *VCenter) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := v.Log.Open(ctx, vstream.After(after))
-	return &source{vcenter: v, reader: r, done: after, highest: after, pending: !reached}, err
+	s := &source{vcenter: v, done: after.Offset, highest: after.Offset, tag: after.Tag, pending: !reached}
+	s.reader, err = v.Log.Open(ctx, vstream.After(after.Offset))
+	if replaced := s.recognize(); replaced != nil {
+		err = replaced
+	}
+	return s, err
 }
 
 // reaches waits until the log holds this offset or a higher one, and fails if it should do so
-// and does not. While the vCenter cannot be reached, or has nothing to tell, there is no
-// telling, and no waiting either, for there may be others to be read.
-func (v *VCenter) reaches(ctx context.Context, offset vstream.Offset) (bool, error) {
+// and does not, or is another log. While the vCenter cannot be reached, or has nothing to tell,
+// there is no telling, and no waiting either, for there may be others to be read.
+func (v *VCenter) reaches(ctx context.Context, at vstream.Place) (bool, error) {
 	patience := time.NewTimer(max(laterPatience, aheadPatience-v.collected()))
 	defer patience.Stop()
 	for over := false; ; {
@@ -381,14 +429,17 @@ func (v *VCenter) reaches(ctx context.Context, offset vstream.Offset) (bool, err
 		if err != nil {
 			return false, err
 		}
+		if _, err := v.recognize(at); err != nil {
+			return false, err
+		}
 		held, some := v.Log.Range()
 		switch {
-		case some && held.Latest >= offset:
+		case some && held.Latest >= at.Offset:
 			return true, nil
 		case v.collected() == 0 || over && !some:
 			return false, nil
 		case over:
-			return false, &aheadError{offset, held}
+			return false, &aheadError{cursor: at.Offset, held: held}
 		}
 		select {
 		case <-r.More():
@@ -422,7 +473,7 @@ func (f *feed) settle() (pending bool, err error) {
 		case some && held.Latest >= s.done:
 			s.pending = false
 		case some && s.vcenter.collected() > aheadPatience:
-			return true, f.query.failure(s.vcenter, f.cursor(), &aheadError{s.done, held})
+			return true, f.query.failure(s.vcenter, f.cursor(), &aheadError{cursor: s.done, held: held})
 		default:
 			pending = true
 		}
@@ -430,12 +481,18 @@ func (f *feed) settle() (pending bool, err error) {
 	return pending, nil
 }
 
-// An aheadError says that a cursor is of a log that went further than this one.
+// An aheadError says that a cursor is of a log that went further than this one, or of another
+// log altogether.
 type aheadError struct {
-	cursor vstream.Offset
-	held   vstream.Range
+	cursor   vstream.Offset
+	held     vstream.Range
+	empty    bool // there is nothing held
+	replaced bool // the tags tell so
 }
 
 func (e *aheadError) Error() string {
+	if e.replaced {
+		return fmt.Sprintf("the cursor is at %d of another log: the one here was begun anew, with another vCenter or one that was installed anew, or the cursor is of another server", e.cursor)
+	}
 	return fmt.Sprintf("the cursor is at %d, and the log ends at %d: it was lost or replaced, or the cursor is of another server", e.cursor, e.held.Latest)
 }

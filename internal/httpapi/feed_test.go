@@ -250,3 +250,43 @@ func (l *droppingLog) Open(ctx context.Context, p vstream.Position) (vstream.Rea
 	}
 	return r, err
 }
+
+// droppingBefore is a log that once, when somebody has looked for what is before an event,
+// drops its oldest events for new ones.
+type droppingBefore struct {
+	*memlog.Log
+	fresh  []vstream.Event
+	looked bool
+}
+
+func (l *droppingBefore) Range() (vstream.Range, bool) {
+	if l.looked {
+		_ = l.Append(context.Background(), l.fresh)
+		l.fresh = nil
+	}
+	return l.Log.Range()
+}
+
+func (l *droppingBefore) Open(ctx context.Context, p vstream.Position) (vstream.Reader, error) {
+	_, before := p.(vstream.Before)
+	l.looked = l.looked || before
+	return l.Log.Open(ctx, p)
+}
+
+// Retention moves on while a reader is given its beginning, before it has got an event. It had
+// a cursor that named no place, and so began anew with what was left, without a word.
+func TestWhoComesAgainFromABeginningThatWasDroppedIsTold(t *testing.T) {
+	for _, query := range []string{"offset=earliest", "offset=20", "since=1700000020"} {
+		log := &droppingBefore{Log: memlog.New(3, 1<<30), fresh: []vstream.Event{event("vc1", 23, "T"), event("vc1", 24, "T")}}
+		for _, o := range []vstream.Offset{20, 21, 22} {
+			_ = log.Append(t.Context(), []vstream.Event{event("vc1", o, "T")})
+		}
+		base := serveAll(t, vcentersOf(log))
+		w := openWatch(t, http.DefaultClient, base+"/api/v1/events?watch=1&"+query)
+		cursor := w.res.Header.Get("Stream-Next-Cursor")
+		res := get(t, base+"/api/v1/events?cursor="+cursor)
+		if text := body(t, res); res.StatusCode != http.StatusGone || !strings.Contains(text, `"requested":20,"earliest":22`) {
+			t.Errorf("%s begins at %s; whoever comes again gets %s %s", query, cursor, res.Status, text)
+		}
+	}
+}

@@ -137,6 +137,8 @@ func describedVCenters(t *testing.T) []VCenter {
 			events = append(events, e)
 		}
 		log := memlog.New(100, 1<<20)
+		instance := map[string]string{"vc1": "6ba4e4a6-31e8-4d5c-a0e5-e93e3bf6a1d2", "vc2": "0f7d2c58-93ab-4c1e-8a64-2b9d6e5f1c37"}[name]
+		_ = log.SetOrigin(t.Context(), instance, 0)
 		if err := log.Append(t.Context(), events); err != nil {
 			t.Fatal(err)
 		}
@@ -144,7 +146,7 @@ func describedVCenters(t *testing.T) []VCenter {
 		v := vcenter(name, log, vstream.Status{
 			Name: name, URL: "https://" + name + ".example.com/sdk", State: vstream.Collecting, Since: began,
 			SourceStatus: vstream.SourceStatus{
-				Product: "VMware vCenter Server 8.0.3 build-24022515", APIVersion: "8.0.3.0", Instance: "6ba4e4a6-31e8-4d5c-a0e5-e93e3bf6a1d2",
+				Product: "VMware vCenter Server 8.0.3 build-24022515", APIVersion: "8.0.3.0", Instance: instance,
 				LastPoll: began.Add(10*time.Minute + 123*time.Millisecond),
 			},
 			LastEvent: newest.Time, Lag: 412 * time.Millisecond, Rate: 2.017, KeyHeadroom: 1<<31 - int64(newest.Offset), Reconnects: 1,

@@ -45,7 +45,7 @@ func (p *page) add(v *VCenter, e *vstream.Event) {
 
 // getPage answers with a page.
 func (s *Server) getPage(stopping context.Context, q *query, w http.ResponseWriter, r *http.Request) error {
-	ranges := rangesOf(q.vcenters)
+	ranges := rangesOf(q.vcenters...)
 	if len(ranges) == 0 && q.wait == 0 {
 		return noContent(w, r, q.vcenters)
 	}
@@ -76,7 +76,7 @@ func (s *Server) getPage(stopping context.Context, q *query, w http.ResponseWrit
 		return err
 	}
 	h := w.Header()
-	setRanges(h, rangesOf(q.vcenters), len(q.served) > 1)
+	setRanges(h, rangesOf(q.vcenters...), len(q.served) > 1)
 	h.Set("Cache-Control", "no-store")
 	h.Set("Stream-Next-Cursor", p.next.String())
 	if p.upToDate {
@@ -131,7 +131,7 @@ func (q *query) forward(ctx, stopping, patience context.Context) (*page, error) 
 			continue
 		}
 		if _, begun := p.prev[s.vcenter.Name]; !begun {
-			p.prev[s.vcenter.Name] = events[0].Offset
+			p.prev[s.vcenter.Name] = vstream.Place{Offset: events[0].Offset, Tag: s.tag}
 		}
 		for i := range events {
 			wanted, err := q.filter.Match(s.vcenter.Name, &events[i])
@@ -158,10 +158,10 @@ func (q *query) forward(ctx, stopping, patience context.Context) (*page, error) 
 	for _, s := range f.sources {
 		name := s.vcenter.Name
 		if _, begun := p.prev[name]; !begun {
-			p.prev[name] = s.upcoming()
+			p.prev[name] = vstream.Place{Offset: s.upcoming(), Tag: s.tag}
 		}
 		held, some := s.vcenter.Log.Range()
-		more = more || some && p.prev[name] > held.Earliest
+		more = more || some && p.prev[name].Offset > held.Earliest
 	}
 	if !more {
 		p.prev = nil
@@ -200,21 +200,21 @@ func (q *query) backward(ctx context.Context) (*page, error) {
 	for _, part := range parts {
 		name := part.vcenter.Name
 		if part.last >= 0 {
-			p.next[name] = part.last
+			p.next[name] = vstream.Place{Offset: part.last, Tag: part.tag}
 		}
+		before := part.end
 		switch {
 		case len(part.events) == 0: // all that was found is in the page
-			prev[name] = part.first
+			before = part.first
 			more = more || !part.whole
 		case part.cut:
-			prev[name] = part.begin
+			before = part.begin
 			more = true
 		default:
-			prev[name] = part.end
 			more = true
 		}
-		if prev[name] < 0 {
-			delete(prev, name)
+		if before >= 0 {
+			prev[name] = vstream.Place{Offset: before, Tag: part.tag}
 		}
 	}
 	if more {
@@ -226,6 +226,7 @@ func (q *query) backward(ctx context.Context) (*page, error) {
 // A part is what one vCenter may give to a page that is read backwards.
 type part struct {
 	vcenter     *VCenter
+	tag         string          // of its log, as far as known
 	events      []vstream.Event // that the filter passes, in log order
 	bytes       int             // of their JSON
 	first, last vstream.Offset  // of those looked at, the filter's passing or not; -1 if there was none
@@ -241,6 +242,10 @@ func (p *part) enough(q *query) bool { return len(p.events) >= q.limit || p.byte
 // readPart reads backwards until there is enough for a page.
 func (q *query) readPart(ctx context.Context, v *VCenter, scanUntil time.Time) (*part, error) {
 	p := &part{vcenter: v, first: -1, last: -1}
+	var err error
+	if p.tag, err = v.recognize(q.before[v.Name]); err != nil {
+		return nil, err
+	}
 	held, _ := v.Log.Range()
 	end, named, err := q.end(ctx, v)
 	if err != nil {
@@ -354,8 +359,8 @@ func (q *query) lookUp(ctx context.Context, v *VCenter, p *part) (found bool, er
 // that it is no page of this vCenter at all.
 func (q *query) end(ctx context.Context, v *VCenter) (before vstream.Offset, some bool, err error) {
 	if q.before != nil {
-		before, some = q.before[v.Name]
-		return before, some, nil
+		at, some := q.before[v.Name]
+		return at.Offset, some, nil
 	}
 	if q.until.IsZero() {
 		return -1, true, nil
@@ -482,33 +487,41 @@ func (q *query) link(h http.Header, r *http.Request, p *page) {
 	to("last", "", "")
 }
 
+// holdings are what logs hold, by the names of their vCenters, and their tags.
+type holdings map[string]taggedRange
+
+type taggedRange struct {
+	vstream.Range
+	tag string
+}
+
 // rangesOf returns what the logs of vCenters hold, without those that hold nothing.
-func rangesOf(vcenters []*VCenter) map[string]vstream.Range {
-	ranges := map[string]vstream.Range{}
+func rangesOf(vcenters ...*VCenter) holdings {
+	all := holdings{}
 	for _, v := range vcenters {
 		if held, some := v.Log.Range(); some {
-			ranges[v.Name] = held
+			all[v.Name] = taggedRange{held, v.Log.Tag()}
 		}
 	}
-	return ranges
+	return all
 }
 
 // setRanges tells what logs hold, in headers: of one an offset, of several a cursor, also
 // while only one of them holds something.
-func setRanges(h http.Header, ranges map[string]vstream.Range, several bool) {
+func setRanges(h http.Header, all holdings, several bool) {
 	earliest, latest := vstream.Cursor{}, vstream.Cursor{}
-	for name, held := range ranges {
-		earliest[name], latest[name] = held.Earliest, held.Latest
+	for name, held := range all {
+		earliest[name], latest[name] = vstream.Place{Offset: held.Earliest, Tag: held.tag}, vstream.Place{Offset: held.Latest, Tag: held.tag}
 	}
 	text := func(c vstream.Cursor) string {
-		for _, offset := range c {
+		for _, at := range c {
 			if !several {
-				return offset.String()
+				return at.Offset.String()
 			}
 		}
 		return c.String()
 	}
-	if len(ranges) > 0 {
+	if len(all) > 0 {
 		h.Set("Stream-Earliest", text(earliest))
 		h.Set("Stream-Latest", text(latest))
 	}

@@ -76,11 +76,14 @@ func problemOf(err error, r *http.Request) *problem {
 		missed := int64(expired.Earliest - expired.Requested)
 		p = &problem{Status: http.StatusGone, Slug: "offset-expired", Title: "The log no longer holds this offset",
 			Requested: &expired.Requested, Earliest: &expired.Earliest, Latest: &expired.Latest,
-			Missed: &missed, Resume: resumeURL(r, others, expired.Earliest), VCenter: vcenter}
+			Missed: &missed, Resume: resumeURL(r, others, expired.Earliest.String()), VCenter: vcenter}
 	case errors.As(err, &ahead):
-		p = &problem{Status: http.StatusConflict, Slug: "cursor-ahead", Title: "The cursor is beyond the log",
-			Requested: &ahead.cursor, Earliest: &ahead.held.Earliest, Latest: &ahead.held.Latest,
-			Resume: resumeURL(r, others, ahead.held.Earliest), VCenter: vcenter}
+		p = &problem{Status: http.StatusConflict, Slug: "cursor-ahead", Title: "The cursor is not of this log",
+			Requested: &ahead.cursor, Resume: resumeURL(r, others, "earliest"), VCenter: vcenter}
+		if !ahead.empty {
+			p.Earliest, p.Latest = &ahead.held.Earliest, &ahead.held.Latest
+			p.Resume = resumeURL(r, others, ahead.held.Earliest.String())
+		}
 	case errors.As(err, &invalid):
 		p = invalidParameter(invalid.Parameter, invalid.Detail)
 		if invalid.Parameter == "filter" {
@@ -114,7 +117,7 @@ func problemOf(err error, r *http.Request) *problem {
 
 // resumeURL is r's own request, or the list for requests of one event, begun where the log
 // of a vCenter begins: at an offset, or, where there are others, where reading is in those.
-func resumeURL(r *http.Request, others vstream.Cursor, earliest vstream.Offset) string {
+func resumeURL(r *http.Request, others vstream.Cursor, earliest string) string {
 	path := base + "/events"
 	if name := r.PathValue("name"); name != "" {
 		path = base + "/vcenters/" + name + "/events"
@@ -126,7 +129,7 @@ func resumeURL(r *http.Request, others vstream.Cursor, earliest vstream.Offset) 
 	if others != nil {
 		q.Set("cursor", others.String())
 	} else {
-		q.Set("offset", earliest.String())
+		q.Set("offset", earliest)
 	}
 	return path + "?" + q.Encode()
 }

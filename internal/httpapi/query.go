@@ -226,7 +226,7 @@ func (q *query) cursor(name, text string) (vstream.Cursor, error) {
 		case len(q.served) > 1:
 			return nil, errAmbiguous
 		}
-		return vstream.Cursor{q.served[0].Name: offset}, nil
+		return vstream.Cursor{q.served[0].Name: {Offset: offset}}, nil
 	}
 	c, err := vstream.ParseCursor(text)
 	if err != nil {

@@ -24,7 +24,7 @@ func (s *Server) getRange(v *VCenter, w http.ResponseWriter, r *http.Request) er
 	if !ok {
 		return noContent(w, r, []*VCenter{v})
 	}
-	setRanges(w.Header(), map[string]vstream.Range{v.Name: held}, false)
+	setRanges(w.Header(), holdings{v.Name: {Range: held}}, false)
 	body, err := json.Marshal(held)
 	if err != nil {
 		return err
@@ -50,7 +50,7 @@ func (s *Server) getEvent(v *VCenter, w http.ResponseWriter, r *http.Request) er
 		return err
 	}
 	h := w.Header()
-	setRanges(h, rangesOf([]*VCenter{v}), false)
+	setRanges(h, rangesOf(v), false)
 	sum := sha256.Sum256(e.JSON)
 	etag := `"` + hex.EncodeToString(sum[:12]) + `"`
 	h.Set("ETag", etag)

@@ -37,7 +37,7 @@ func (s *Server) getWatch(stopping context.Context, q *query, w http.ResponseWri
 			release()
 		}
 	}()
-	ranges := rangesOf(q.vcenters)
+	ranges := rangesOf(q.vcenters...)
 	f, err := q.openUnless(stopping, r.Context())
 	if err != nil {
 		return err

@@ -195,6 +195,8 @@ func (l *troubled) Range() (vstream.Range, bool) {
 	return log.Range()
 }
 
+func (l *troubled) Tag() string { return "" }
+
 func (l *troubled) Usage() vstream.Usage {
 	log, _ := l.now()
 	return log.Usage()

@@ -41,6 +41,7 @@ func Run(t *testing.T, open Maker) {
 		"MoreTellsWhenThereIsSomething":               more,
 		"WhatAReaderHoldsNeverChanges":                immutable,
 		"ManyReadersSeeEveryEventOnceWhileItIsFilled": manyReaders,
+		"ALogKeepsTheTagThatItBeganWith":              tags,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open) })
 	}
@@ -400,6 +401,32 @@ func manyReaders(t *testing.T, open Maker) {
 		mustAppend(t, log, Events(batch...)...)
 	}
 	wg.Wait()
+}
+
+// tags tells a log which vCenters its events are from, as a collector does.
+func tags(t *testing.T, open Maker) {
+	for _, epoch := range []uint32{0, 1} { // as a log has that was imported, or is older than tags
+		log := open(t, plenty)
+		keeper := log.(interface {
+			SetOrigin(ctx context.Context, instance string, epoch uint32) error
+			Origin() (instance string, epoch uint32)
+		})
+		if tag := log.Tag(); tag != "" {
+			t.Errorf("the tag of a log that nobody knows is %q", tag)
+		}
+		for i, instance := range []string{"a", "a", "b"} {
+			if err := keeper.SetOrigin(t.Context(), instance, epoch+uint32(i)); err != nil {
+				t.Fatal(err)
+			}
+			mustAppend(t, log, Events(vstream.OffsetOf(epoch+uint32(i), 7))...)
+			if tag := log.Tag(); tag != vstream.TagOf("a", epoch) {
+				t.Errorf("with the events of %d vCenters, the tag is %q", i+1, tag)
+			}
+			if kept, in := keeper.Origin(); kept != instance || in != epoch+uint32(i) {
+				t.Errorf("the origin is %s in epoch %d", kept, in)
+			}
+		}
+	}
 }
 
 func offsets(from, to vstream.Offset) []vstream.Offset {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"vstream"
@@ -17,6 +18,10 @@ type Log struct {
 	dropped vstream.Offset            // under mu; highest offset ever dropped, -1 before
 	late    map[vstream.Offset]uint64 // under mu; numbers of the late events held
 	lowest  vstream.Offset            // under mu; of the late events above dropped, noLate without
+
+	instance string // under mu; as SetOrigin has it, and so is epoch
+	epoch    uint32
+	tag      atomic.Pointer[string] // nil before the first SetOrigin that tells one
 }
 
 const noLate = math.MaxInt64
@@ -100,6 +105,33 @@ func (l *Log) rangeLocked() (vstream.Range, bool) {
 		earliest = w.Event(number).Offset
 	}
 	return vstream.Range{Earliest: min(earliest, l.lowest), Latest: latest}, true
+}
+
+// Tag implements [vstream.Log]. It waits for nobody.
+func (l *Log) Tag() string {
+	if tag := l.tag.Load(); tag != nil {
+		return *tag
+	}
+	return ""
+}
+
+// Origin returns what SetOrigin was told last.
+func (l *Log) Origin() (instance string, epoch uint32) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.instance, l.epoch
+}
+
+// SetOrigin tells which vCenter the events that follow come from, and in which epoch its
+// keys are. The first that does gives the log its tag. It never fails.
+func (l *Log) SetOrigin(_ context.Context, instance string, epoch uint32) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.instance, l.epoch = instance, epoch
+	if tag := vstream.TagOf(instance, epoch); tag != "" {
+		l.tag.CompareAndSwap(nil, &tag)
+	}
+	return nil
 }
 
 // Usage implements [vstream.Log].

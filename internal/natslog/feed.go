@@ -73,7 +73,7 @@ func (l *Log) feed(ctx context.Context, s *stream) (jetstream.ConsumeContext, er
 		if err != nil {
 			return
 		}
-		l.fed(meta.Sequence.Stream, m.Headers(), m.Data())
+		l.fed(ctx, s, meta.Sequence.Stream, m.Headers(), m.Data())
 	}, jetstream.PullExpiry(5*time.Second), jetstream.PullHeartbeat(time.Second))
 }
 
@@ -113,12 +113,20 @@ func (l *Log) takeIn(ctx context.Context, s *stream, t tail) error {
 const refreshInterval = 2 * time.Second
 
 // fed takes in a message from the feed.
-func (l *Log) fed(seq uint64, header nats.Header, data []byte) {
-	if _, end := l.end(); seq > end.next {
+func (l *Log) fed(ctx context.Context, s *stream, seq uint64, header nats.Header, data []byte) {
+	_, end := l.end()
+	if seq > end.next {
 		// Append may be about to take in what lies between, and JetStream may have dropped
 		// it already.
 		l.appending.Lock()
 		l.appending.Unlock() //nolint:staticcheck // it is only waited for
+	}
+	if end.peak.Offset < 0 && l.Tag() == "" { // the first event: whoever appended it has told before whose it is
+		if _, err := s.tail(ctx); err != nil {
+			l.disagree()
+			return
+		}
+		l.learnTag(s)
 	}
 	l.received(seq, header, data)
 }

@@ -37,6 +37,7 @@ func (l *Log) refresh(ctx context.Context) error {
 		l.disagree()
 		return nil
 	}
+	l.learnTag(s)
 	if t.first == firstKnown {
 		l.mu.Lock()
 		defer l.mu.Unlock()

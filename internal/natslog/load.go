@@ -58,6 +58,7 @@ func (l *Log) load(ctx context.Context, s *stream) error {
 	defer l.mu.Unlock()
 	first := l.stream == nil
 	l.stream = s
+	l.learnTagLocked(s)
 	if lost.messages > 0 && lost.through != l.lost.through {
 		l.logger.Warn("the log has lost events; a server fetches them again as far as the vCenter still has them",
 			"messages", lost.messages, "holes", lost.holes, "since", lost.since)
@@ -206,7 +207,9 @@ func (l *Log) Mended(ctx context.Context) error {
 	if lost.holes == 0 {
 		return nil
 	}
-	if err := l.keepMetadata(ctx, map[string]string{mendedKey: strconv.FormatUint(lost.through, 10)}); err != nil {
+	if err := l.keepMetadata(ctx, func(metadata map[string]string) {
+		metadata[mendedKey] = strconv.FormatUint(lost.through, 10)
+	}); err != nil {
 		return err
 	}
 	l.mu.Lock()

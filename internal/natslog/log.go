@@ -37,6 +37,7 @@ type Log struct {
 
 	trouble atomic.Pointer[Trouble]   // nil while the log is open and followed
 	heard   atomic.Pointer[time.Time] // when NATS last told what the stream holds; nil before
+	tag     atomic.Pointer[string]    // stored under mu; that of stream, nil before there was one
 
 	marks marks        // has its own lock
 	cold  cache        // has its own lock

@@ -48,19 +48,12 @@ func cleanText(s string) string {
 
 // cleanAll cleans the texts in decoded JSON.
 func cleanAll(v any) any {
-	switch v := v.(type) {
-	case string:
-		return cleanText(v)
-	case []any:
-		for i := range v {
-			v[i] = cleanAll(v[i])
+	return leaves(v, func(v any) any {
+		if text, ok := v.(string); ok {
+			return cleanText(text)
 		}
-	case map[string]any:
-		for k := range v {
-			v[k] = cleanAll(v[k])
-		}
-	}
-	return v
+		return v
+	})
 }
 
 // escaped appends JSON in which characters that do something to a terminal, and which JSON

@@ -2,28 +2,29 @@ package output
 
 import (
 	"strconv"
+	"time"
 
 	"vstream/client"
 )
 
-// EventColumns are the columns of events. Several reports whether events of several vCenters
-// are read: only then lines and tables name them.
-func EventColumns(several func() bool) []Column {
+// EventColumns are the columns of events, with times as clock writes them. Several reports
+// whether events of several vCenters are read: only then lines and tables name them.
+func EventColumns(clock Clock, several func() bool) []Column {
 	const narrow, all = InLine | InTable, InLine | InTable | InWide | InCSV
 	return []Column{
 		{Name: "offset", Width: 8, In: InTable | InWide | InCSV},
-		{Name: "time", Width: 24, In: all},
-		{Name: "vcenter", Width: 12, In: all, Omit: func() bool { return !several() }},
+		{Name: "time", Width: len(clock(time.Unix(1, 0))), In: all},
+		{Name: "vcenter", Width: 12, Least: 7, In: all, Omit: func() bool { return !several() }},
 		{Name: "severity", Width: 7, In: all},
-		{Name: "type", Width: 28, In: all},
-		{Name: "target", Width: 20, In: narrow},
+		{Name: "type", Width: 32, Least: 16, In: all},
+		{Name: "target", Width: 20, Least: 12, Spare: 1, In: narrow},
 		{Name: "vm", Width: 20, In: InWide | InCSV},
 		{Name: "host", Width: 20, In: InWide | InCSV},
 		{Name: "cluster", Width: 12, In: InWide | InCSV},
 		{Name: "datacenter", Width: 12, In: InWide | InCSV},
 		{Name: "datastore", Width: 12, In: InWide | InCSV},
 		{Name: "network", Width: 12, In: InWide | InCSV},
-		{Name: "user", Width: 20, In: all},
+		{Name: "user", Width: 28, Least: 12, Spare: 2, In: all},
 		{Name: "chain", Width: 8, In: InWide | InCSV},
 		{Name: "eventclass", Width: 13, In: InWide | InCSV},
 		{Name: "message", In: all},

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"text/template"
 
@@ -28,29 +29,43 @@ func decode(text []byte, terminal bool) (any, error) {
 	return v, nil
 }
 
+// numbers makes numbers of what was decoded as their text.
 func numbers(v any) any {
-	switch v := v.(type) {
-	case json.Number:
-		if n, err := v.Int64(); err == nil && int64(int(n)) == n {
+	return leaves(v, func(v any) any {
+		text, ok := v.(json.Number)
+		if !ok {
+			return v
+		}
+		if n, err := text.Int64(); err == nil && int64(int(n)) == n {
 			return int(n)
 		}
-		f, _ := v.Float64() // the nearest one where it is too large
+		f, _ := text.Float64() // the nearest one where it is too large
 		return f
-	case []any:
-		for i := range v {
-			v[i] = numbers(v[i])
-		}
-	case map[string]any:
-		for k := range v {
-			v[k] = numbers(v[k])
-		}
-	}
-	return v
+	})
 }
 
-// A line writes what something makes of each record, and ends it as a line.
+// leaves replaces what is in decoded JSON, but for arrays and objects.
+func leaves(v any, replace func(any) any) any {
+	switch v := v.(type) {
+	case []any:
+		for i := range v {
+			v[i] = leaves(v[i], replace)
+		}
+		return v
+	case map[string]any:
+		for k := range v {
+			v[k] = leaves(v[k], replace)
+		}
+		return v
+	}
+	return replace(v)
+}
+
+// A line writes what something makes of each record, and ends it as a line. Where that is
+// nothing there is no line, unless there is always one.
 type line struct {
 	terminal bool
+	always   bool
 	execute  func(to *bytes.Buffer, v any) error
 }
 
@@ -63,7 +78,7 @@ func (l line) Append(to []byte, r Record) ([]byte, error) {
 	if err := l.execute(&b, v); err != nil {
 		return to, err
 	}
-	if b.Len() > 0 && !bytes.HasSuffix(b.Bytes(), []byte("\n")) {
+	if (b.Len() > 0 || l.always) && !bytes.HasSuffix(b.Bytes(), []byte("\n")) {
 		b.WriteByte('\n')
 	}
 	return append(to, b.Bytes()...), nil
@@ -78,6 +93,9 @@ func newPath(text string) (*jsonpath.JSONPath, error) {
 	if !strings.Contains(text, "{") {
 		text = "{." + strings.TrimPrefix(strings.TrimPrefix(text, "$"), ".") + "}"
 	}
+	if err := itemsError(text, "{.data.Vm.Name}"); err != nil {
+		return nil, err
+	}
 	path := jsonpath.New("").AllowMissingKeys(true)
 	if err := path.Parse(text); err != nil {
 		return nil, fmt.Errorf("%w; write for example {.data.Vm.Name}", err)
@@ -85,28 +103,66 @@ func newPath(text string) (*jsonpath.JSONPath, error) {
 	return path, nil
 }
 
+var items = regexp.MustCompile(`(^|[^\w])\.items\b`)
+
+// itemsError is for those who write templates as for kubectl, which hands them whole lists.
+func itemsError(text, example string) error {
+	if items.MatchString(text) {
+		return fmt.Errorf("there is no .items, for what there is comes one by one; write for example %s", example)
+	}
+	return nil
+}
+
+// newJSONPath writes a line for each record, so that lines can be told apart also where some
+// do not have what is asked for.
 func newJSONPath(text string, o Options) (Form, error) {
 	path, err := newPath(text)
 	if err != nil {
 		return nil, err
 	}
-	return line{o.Terminal, func(b *bytes.Buffer, v any) error { return path.Execute(b, v) }}, nil
+	return line{o.Terminal, true, func(b *bytes.Buffer, v any) error { return path.Execute(b, v) }}, nil
+}
+
+// nothing is null for templates: its members are nothing too, where null has none and an error
+// would end what is written.
+type nothing map[string]any
+
+func (nothing) String() string { return "<no value>" } // as text/template writes what is not there
+
+// withNothing puts nothing in the place of null.
+func withNothing(v any) any {
+	return leaves(v, func(v any) any {
+		if v == nil {
+			return nothing(nil)
+		}
+		return v
+	})
 }
 
 // newTemplate parses a Go template. It has the functions of text/template, none of which
 // reads anything but what it is given.
 func newTemplate(text string, o Options) (Form, error) {
+	const example = "{{.id}} {{.data.UserName}}"
+	if err := itemsError(text, example); err != nil {
+		return nil, err
+	}
 	t, err := template.New("template").Parse(text)
 	if err != nil {
-		return nil, fmt.Errorf("%w; write for example {{.id}} {{.data.UserName}}", err)
+		return nil, fmt.Errorf("line %s; write for example %s", strings.TrimPrefix(err.Error(), "template: template:"), example)
 	}
-	return line{o.Terminal, func(b *bytes.Buffer, v any) error { return t.Execute(b, v) }}, nil
+	return line{o.Terminal, false, func(b *bytes.Buffer, v any) error {
+		err := t.Execute(b, withNothing(v))
+		if err != nil {
+			if _, where, found := strings.Cut(err.Error(), `executing "template" at `); found {
+				err = errors.New(where)
+			}
+		}
+		return err
+	}}, nil
 }
 
-// customWidth is how wide a column of one's own is where records come one by one.
-const customWidth = 24
-
-// A custom is a table whose columns are JSONPath templates.
+// A custom is a table whose columns are JSONPath templates. Where records come one by one, its
+// columns grow with what is in them.
 type custom struct {
 	*grid
 	paths []*jsonpath.JSONPath
@@ -125,9 +181,10 @@ func newCustom(text string, o Options) (Form, error) {
 			return nil, err
 		}
 		c.paths = append(c.paths, path)
-		o.Columns = append(o.Columns, Column{Name: name, Width: customWidth, In: InWide})
+		o.Columns = append(o.Columns, Column{Name: name, In: InWide})
 	}
 	c.grid = newTable(o, InWide)
+	c.grows = true
 	return c, nil
 }
 
@@ -159,7 +216,7 @@ func NewJQ(ctx context.Context, program string, o Options) (Form, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w; write for example .data.Vm.Name", err)
 	}
-	return line{o.Terminal, func(b *bytes.Buffer, v any) error {
+	return line{o.Terminal, false, func(b *bytes.Buffer, v any) error {
 		results := code.RunWithContext(ctx, v)
 		for {
 			result, more := results.Next()

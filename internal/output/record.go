@@ -1,7 +1,6 @@
 package output
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -33,7 +32,10 @@ const (
 // A Column is a part of a record that forms with columns show.
 type Column struct {
 	Name  string // in lower case
+	Unit  string // behind each value, but in CSV
 	Width int    // in characters, where records come one by one; 0 is not padded
+	Least int    // to which a narrow terminal presses it; 0 is not at all
+	Spare int    // of those that are not 0, a terminal that is too narrow leaves out the highest first
 	In    In
 	// Omit, which may be nil, is asked before the first row of a line or a table whether to
 	// leave the column out.
@@ -48,6 +50,7 @@ type Options struct {
 	NoHeaders bool
 	Color     bool // severities have one
 	Terminal  bool // what is written is read by a terminal
+	Width     int  // of that, in characters; 0 is any, as it is elsewhere: nothing is cut
 }
 
 // A Form says how records are written.
@@ -66,7 +69,7 @@ var forms = []struct {
 	make       func(argument string, o Options) (Form, error)
 }{
 	{"line", "a line for people: time, severity, type, target, user, message", false, func(_ string, o Options) (Form, error) { return newLines(o), nil }},
-	{"table", "the same with a header and the offset; what is too long is cut", false, func(_ string, o Options) (Form, error) { return newTable(o, InTable), nil }},
+	{"table", "the same with a header and the offset; on a terminal, cut to fit a line", false, func(_ string, o Options) (Form, error) { return newTable(o, InTable), nil }},
 	{"wide", "a table with more columns, in which nothing is cut", false, func(_ string, o Options) (Form, error) { return newTable(o, InWide), nil }},
 	{"json", "indented JSON: an array, or one after the other while following", false, func(_ string, o Options) (Form, error) { return &indented{Options: o}, nil }},
 	{"ndjson", "the JSON of the API, one a line", false, func(_ string, o Options) (Form, error) { return plain{o}, nil }},
@@ -99,7 +102,7 @@ func Help(lines bool) string {
 		f := forms[i+len(forms)-len(Names(lines))]
 		help := f.help
 		if !lines && f.name == "table" {
-			help = "a table with a header"
+			help = "a table with a header; on a terminal cut to fit"
 		}
 		fmt.Fprintf(&b, "  %-16s %s\n", name, help)
 	}
@@ -119,7 +122,7 @@ func Parse(text string, lines bool, o Options) (Form, error) {
 		case f.name != name:
 			continue
 		case f.takes && argument == "":
-			return nil, fmt.Errorf("%s wants to know what to write: %s", name, f.help)
+			return nil, fmt.Errorf("%s wants to know what to write behind a =: %s", name, f.help)
 		case !f.takes && takes:
 			return nil, fmt.Errorf("%s takes nothing behind a =", name)
 		}
@@ -129,8 +132,13 @@ func Parse(text string, lines bool, o Options) (Form, error) {
 		}
 		return form, nil
 	}
+	advice := "there are " + strings.Join(known, ", ")
 	if near := spelling.Nearest(name, known); near != "" {
-		return nil, fmt.Errorf("there is no form %q; did you mean %s?", Clean(name), near)
+		advice = "did you mean " + near + "?"
 	}
-	return nil, errors.New("there is no form " + fmt.Sprintf("%q", Clean(name)) + "; there are " + strings.Join(known, ", "))
+	where := ""
+	if name == "line" {
+		where = " here"
+	}
+	return nil, fmt.Errorf("there is no form %q%s; %s", Clean(name), where, advice)
 }

@@ -11,51 +11,157 @@ import (
 type grid struct {
 	Options
 	in     In
-	cut    bool
+	fits   bool // into the width of the terminal, if that is known
+	grows  bool // columns are as wide as the widest cell so far
 	header bool
 
-	shown  []int // the columns there are; nil before the first row
-	widths []int
+	shown  []int      // the columns there are; nil before the first row
+	widths []int      // of those; 0 of the last one is any
 	rows   [][]string // of a list that ends: kept until then
 }
 
 func newLines(o Options) *grid {
 	o.Stream = true
-	return &grid{Options: o, in: InLine}
+	return &grid{Options: o, in: InLine, fits: true}
 }
 
 func newTable(o Options, in In) *grid {
-	return &grid{Options: o, in: in, cut: in == InTable, header: !o.NoHeaders}
+	return &grid{Options: o, in: in, fits: in == InTable, header: !o.NoHeaders}
 }
 
 func (g *grid) Append(to []byte, r Record) ([]byte, error) {
 	cells := r.Cells()
-	if g.shown == nil {
-		for i, c := range g.Columns {
-			if c.In&g.in != 0 && (c.Omit == nil || !c.Omit()) {
-				g.shown = append(g.shown, i)
-				width := c.Width
-				if g.header {
-					width = max(width, len(c.Name))
-				}
-				g.widths = append(g.widths, width)
-			}
-		}
-		if g.Stream && g.header {
-			to = g.row(to, g.titles())
-		}
+	first := g.shown == nil
+	if first {
+		g.show()
 	}
 	row := make([]string, len(g.shown))
 	for i, column := range g.shown {
 		if row[i] = Clean(cells[column]); row[i] == "" {
 			row[i] = "-"
+		} else {
+			row[i] += g.Columns[column].Unit
+		}
+		if g.grows {
+			g.widths[i] = max(g.widths[i], utf8.RuneCountInString(row[i]))
 		}
 	}
-	if g.Stream {
-		return g.row(to, row), nil
+	if !g.Stream {
+		g.rows = append(g.rows, row)
+		return to, nil
 	}
-	g.rows = append(g.rows, row)
-	return to, nil
+	if first && g.header {
+		to = g.row(to, g.titles())
+	}
+	return g.row(to, row), nil
+}
+
+// show chooses the columns, and how wide they are where records come one by one.
+func (g *grid) show() {
+	g.shown = []int{}
+	for i, c := range g.Columns {
+		if c.In&g.in != 0 && (c.Omit == nil || !c.Omit()) {
+			g.shown = append(g.shown, i)
+		}
+	}
+	pressed := g.fits && g.Width > 0 && g.Stream
+	if pressed {
+		g.leaveOut()
+	}
+	g.widths = make([]int, len(g.shown))
+	for i := range g.shown {
+		g.widths[i] = g.usual(i)
+	}
+	if pressed {
+		g.press()
+	}
+}
+
+// press gives the columns, of which each has what is usual, what the terminal has room for.
+func (g *grid) press() {
+	columns := g.widths[:len(g.widths)-1]
+	left := g.Width - g.need() // besides what the last one is least
+	for i := range columns {
+		columns[i] = g.least(i)
+	}
+	left = share(columns, left, g.usual)
+	// Names that are longer than usual come before a message that is.
+	if more := left - (goodLast - leastLast); more > 0 {
+		left += share(columns, more, func(i int) int {
+			if g.Columns[g.shown[i]].Least == 0 {
+				return 0
+			}
+			return 2 * g.usual(i)
+		}) - more
+	}
+	if g.in == InTable {
+		g.widths[len(columns)] = max(leastLast+left, len("MESSAGE"))
+	}
+}
+
+// share gives columns what there is, in turn, until they have the most they are to have. It
+// returns what is left.
+func share(columns []int, left int, most func(int) int) int {
+	for given := true; given; {
+		given = false
+		for i := range columns {
+			if left > 0 && columns[i] < most(i) {
+				columns[i]++
+				left--
+				given = true
+			}
+		}
+	}
+	return left
+}
+
+const (
+	gap = "  " // between columns
+	// leastLast is how wide the last column, the message, is on a terminal where that can be had
+	// by pressing others, and goodLast what it gets before others have more than usual.
+	leastLast, goodLast = 30, 80
+)
+
+// usual is how wide a column is where there is room.
+func (g *grid) usual(shown int) int {
+	c := g.Columns[g.shown[shown]]
+	if g.header {
+		return max(c.Width, len(c.Name))
+	}
+	return c.Width
+}
+
+// least is how narrow a column may be.
+func (g *grid) least(shown int) int {
+	if least := g.Columns[g.shown[shown]].Least; least > 0 {
+		return least
+	}
+	return g.usual(shown)
+}
+
+// need is how wide a row is whose columns are as narrow as they may be.
+func (g *grid) need() int {
+	sum := leastLast
+	for i := range len(g.shown) - 1 {
+		sum += g.least(i) + len(gap)
+	}
+	return sum
+}
+
+// leaveOut leaves out columns that can be spared until the others fit.
+func (g *grid) leaveOut() {
+	for g.need() > g.Width {
+		most := -1
+		for i, column := range g.shown {
+			if spare := g.Columns[column].Spare; spare > 0 && (most < 0 || spare > g.Columns[g.shown[most]].Spare) {
+				most = i
+			}
+		}
+		if most < 0 {
+			return
+		}
+		g.shown = slices.Delete(g.shown, most, most+1)
+	}
 }
 
 // End writes the rows of a list.
@@ -66,13 +172,26 @@ func (g *grid) End(to []byte) ([]byte, error) {
 	if g.header {
 		g.rows = slices.Insert(g.rows, 0, g.titles())
 	}
+	total := len(gap) * (len(g.widths) - 1)
 	for i := range g.widths {
 		g.widths[i] = 0
 		for _, row := range g.rows {
 			g.widths[i] = max(g.widths[i], utf8.RuneCountInString(row[i]))
 		}
+		total += g.widths[i]
 	}
-	g.cut = false
+	for ; g.fits && g.Width > 0 && total > g.Width; total-- {
+		widest := -1
+		for i, column := range g.shown {
+			if least := g.Columns[column].Least; least > 0 && g.widths[i] > least && (widest < 0 || g.widths[i] >= g.widths[widest]) {
+				widest = i
+			}
+		}
+		if widest < 0 {
+			break
+		}
+		g.widths[widest]--
+	}
 	for _, row := range g.rows {
 		to = g.row(to, row)
 	}
@@ -87,17 +206,21 @@ func (g *grid) titles() []string {
 	return row
 }
 
-// row appends a line. What is too long for its column is cut, or moves what follows. The
-// last column is as it is.
+// row appends a line. What is too long for its column is cut on a terminal, and elsewhere
+// moves what follows. The last column is not padded.
 func (g *grid) row(to []byte, cells []string) []byte {
+	cut := g.fits && g.Width > 0
 	for i, text := range cells {
 		if i == len(cells)-1 {
+			if cut {
+				text = cutEnd(text, g.widths[i])
+			}
 			return append(append(to, text...), '\n')
 		}
-		if g.cut {
-			text = shorten(text, g.widths[i])
+		if cut {
+			text = cutBeginning(text, g.widths[i])
 		}
-		pad := g.widths[i] - utf8.RuneCountInString(text) + 2
+		pad := g.widths[i] - utf8.RuneCountInString(text)
 		color := ""
 		if g.Color && g.Columns[g.shown[i]].Name == "severity" {
 			color = colors[text]
@@ -107,9 +230,10 @@ func (g *grid) row(to []byte, cells []string) []byte {
 		} else {
 			to = append(to, text...)
 		}
-		for range max(pad, 2) {
+		for range pad {
 			to = append(to, ' ')
 		}
+		to = append(to, gap...)
 	}
 	return to
 }
@@ -119,16 +243,31 @@ var colors = map[string]string{"error": "\x1b[31m", "warning": "\x1b[33m", "user
 
 const plainColor = "\x1b[0m"
 
-// shorten keeps the end of long names: that is where they differ. A width of 0 is any.
-func shorten(s string, most int) string {
+// cutBeginning keeps the end of long names: that is where they differ. A width of 0 is any.
+func cutBeginning(s string, most int) string {
+	if r := tooLong(s, most); r != nil {
+		return "…" + string(r[len(r)-most+1:])
+	}
+	return s
+}
+
+// cutEnd keeps the beginning of long texts. A width of 0 is any.
+func cutEnd(s string, most int) string {
+	if r := tooLong(s, most); r != nil {
+		return string(r[:most-1]) + "…"
+	}
+	return s
+}
+
+// tooLong returns the characters of a text of more than so many, and nil of others.
+func tooLong(s string, most int) []rune {
 	if most == 0 || len(s) <= most {
-		return s
+		return nil
 	}
-	r := []rune(s)
-	if len(r) <= most {
-		return s
+	if r := []rune(s); len(r) > most {
+		return r
 	}
-	return "…" + string(r[len(r)-most+1:])
+	return nil
 }
 
 // values writes CSV (RFC 4180). Its columns are always the same.

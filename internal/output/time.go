@@ -16,6 +16,7 @@ var clocks = []struct {
 	write Clock
 }{
 	{"local", func(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05.000") }},
+	{"short", func(t time.Time) string { return t.Local().Format(time.Stamp) }},
 	{"utc", func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.000") }},
 	{"relative", func(t time.Time) string { return ago(time.Since(t)) }},
 	{"rfc3339", func(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }},

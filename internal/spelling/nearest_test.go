@@ -25,3 +25,21 @@ func TestNearestForgivesASlipOrTwoAndMoreInLongNames(t *testing.T) {
 		}
 	}
 }
+
+func TestTheBeginningOfANameIsNearerThanAnythingElse(t *testing.T) {
+	known := []string{"user", "severity", "warning", "vm", "host"}
+	for name, want := range map[string]string{"sev": "severity", "warn": "warning", "ho": "host"} {
+		if got := spelling.Nearest(name, known); got != want {
+			t.Errorf("nearest to %q is %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestHalfOfAShortNameIsNoSlip(t *testing.T) {
+	known := []string{"all", "yaml", "wide", "last", "vm"}
+	for name, want := range map[string]string{"tail": "", "name": "", "line": "", "lsat": "last", "vn": "vm"} {
+		if got := spelling.Nearest(name, known); got != want {
+			t.Errorf("nearest to %q is %q, want %q", name, got, want)
+		}
+	}
+}

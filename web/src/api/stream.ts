@@ -26,6 +26,8 @@ export interface Listener {
 const silence = 45_000;
 const shortestWait = 1_000;
 const longestWait = 30_000;
+/** A connection that has lived so long ended as it should, and the next may come at once. */
+const wholeLife = 10_000;
 
 /**
  * A Stream tells the events of a query from a cursor on, as they happen, until it is closed.
@@ -35,6 +37,7 @@ const longestWait = 30_000;
 export class Stream {
   private readonly stop = new AbortController();
   private open = false;
+  private openedAt = 0;
   private attempts = 0;
   private lostAt = 0;
   private wake: (() => void) | null = null;
@@ -80,10 +83,7 @@ export class Stream {
 
   /** Waits before the next attempt: not at all after an announced end, longer each time else. */
   private async rest(problem: Problem): Promise<void> {
-    if (problem === ended && this.attempts === 0) {
-      this.attempts = 1;
-      return;
-    }
+    if (problem === ended && this.open && performance.now() - this.openedAt > wholeLife) return;
     const spread = 0.5 + Math.random() / 2;
     const wait = Math.max(problem.retryAfter, spread * Math.min(longestWait, shortestWait * 2 ** this.attempts));
     this.attempts++;
@@ -117,12 +117,11 @@ export class Stream {
       const blocks = new Blocks();
       for (;;) {
         const { done, value } = await reader.read();
-        if (done) return null;
+        if (done || this.stop.signal.aborted) return null;
         clearTimeout(watchdog);
         watchdog = setTimeout(abort, silence);
         const problem = this.deliver(blocks.push(decoder.decode(value, { stream: true })));
         if (problem) return problem;
-        if (this.stop.signal.aborted) return null;
       }
     } catch (error) {
       if (isAbort(error) && !this.stop.signal.aborted) throw problemOf(null);
@@ -134,31 +133,36 @@ export class Stream {
     }
   }
 
+  /** Tells what blocks hold, and returns the problem among them, if any. What is before a block that cannot be read is told. */
   private deliver(blocks: Block[]): Problem | null {
     let batch: Told[] = [];
-    for (const block of blocks) {
-      const record = JSON.parse(block.data) as CloudEvent;
-      if (block.event === "problem") {
-        if (batch.length > 0) this.listener.told(batch);
-        return new Problem(record.data as unknown as ProblemDocument);
+    const tell = () => {
+      if (batch.length > 0) this.listener.told(batch);
+      batch = [];
+    };
+    try {
+      for (const block of blocks) {
+        const record = JSON.parse(block.data) as CloudEvent;
+        if (block.event === "problem") return new Problem(record.data as unknown as ProblemDocument);
+        this.opened();
+        if (block.id) this.cursor = block.id;
+        if (block.event === "") batch.push({ event: record, cursor: this.cursor });
+        if (block.event === "bookmark") {
+          tell();
+          this.listener.bookmark(record.data as unknown as Bookmark);
+        }
       }
-      this.opened();
-      if (block.id) this.cursor = block.id;
-      if (block.event === "") batch.push({ event: record, cursor: this.cursor });
-      if (block.event === "bookmark") {
-        if (batch.length > 0) this.listener.told(batch);
-        batch = [];
-        this.listener.bookmark(record.data as unknown as Bookmark);
-      }
+      return null;
+    } finally {
+      tell();
     }
-    if (batch.length > 0) this.listener.told(batch);
-    return null;
   }
 
   /** A connection counts once it has told anything. */
   private opened(): void {
     if (this.open) return;
     this.open = true;
+    this.openedAt = performance.now();
     this.attempts = 0;
     this.lostAt = 0;
     this.listener.link({ is: "open" });

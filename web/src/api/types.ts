@@ -103,6 +103,13 @@ export interface Facets {
   facets: Record<string, { values: FacetValue[]; others: number }>;
 }
 
+/** The program that answers, and whom it takes us for. */
+export interface ServerInfo {
+  version: string;
+  user: string | null;
+  signedIn: boolean;
+}
+
 /** A saved view: a name and a query in the parameters of the API. */
 export interface View {
   name: string;

@@ -1,10 +1,11 @@
 import { getJSON, isAbort, type Problem, problemOf, request } from "../api/client";
-import type { CloudEvent, View } from "../api/types";
+import type { CloudEvent, ServerInfo, View } from "../api/types";
 import { Catalogue } from "./catalogue";
 import { FacetsPoll, HistogramPoll } from "./counts";
 import { Feed } from "./feed";
 import { Model } from "./model";
 import { everything, isHistorical, parseQuery, type Query, queryParams, sameQuery } from "./query";
+import { live } from "./range";
 import { isHole, type Row, rowOf } from "./row";
 import { type Order, Settings } from "./settings";
 import { VCenters } from "./vcenters";
@@ -41,9 +42,13 @@ export class App extends Model {
   zoomed: Query[] = [];
   selected: Selected | null = null;
   views: View[] = [];
+  /** The server as it is now, and the version that this page came with. */
+  server: ServerInfo | null = null;
+  born = "";
   /** Parameters of the address that mean nothing here. */
   unknown: string[] = [];
   help = false;
+  signInLater = false;
   note: Note | null = null;
   private looking = new AbortController();
 
@@ -55,6 +60,12 @@ export class App extends Model {
       else if (outage.to !== outage.from) this.say(`${v.name} is being read again, after about ${minutes} min`);
     });
     this.feed = new Feed(this.vcenters.nameOf);
+    let open = false;
+    this.feed.subscribe(() => {
+      const was = open;
+      open = this.feed.link?.is === "open";
+      if (open && !was && this.server) void this.loadServer(); // it may be another one now
+    });
   }
 
   /** Begins: reads the address, and asks for everything. */
@@ -63,6 +74,7 @@ export class App extends Model {
     this.vcenters.now();
     this.catalogue.now();
     void this.loadViews();
+    void this.loadServer();
     await this.vcentersKnown();
     this.readAddress();
   }
@@ -90,6 +102,17 @@ export class App extends Model {
     this.changed();
   }
 
+  /** Leaves the past for what happens now. */
+  backToLive(): void {
+    if (!isHistorical(this.query)) {
+      this.feed.resume();
+      return;
+    }
+    const before = this.zoomed.find((q) => !isHistorical(q));
+    this.zoomed = [];
+    this.setQuery(live(before ? { ...this.query, since: before.since, until: "" } : this.query));
+  }
+
   // ---- one event
 
   /** Marks an event, and stands still; shows it in the drawer if open. */
@@ -102,6 +125,21 @@ export class App extends Model {
     }
     if (open) void this.look();
     this.writeAddress(false);
+    this.changed();
+  }
+
+  /** Shows an event of which only the id is known. */
+  lookAt(vcenter: string, id: string): void {
+    this.feed.pause();
+    this.selected = { vcenter, id, row: null, event: null, problem: null, open: true };
+    this.writeAddress(false);
+    this.lookAgain();
+  }
+
+  /** Asks again for the selected event, as when it could not be had. */
+  lookAgain(): void {
+    if (this.selected) this.selected = { ...this.selected, problem: null };
+    void this.look();
     this.changed();
   }
 
@@ -178,6 +216,7 @@ export class App extends Model {
     this.histogram.now();
     this.facets.now();
     void this.loadViews();
+    void this.loadServer();
     this.feed.retry();
     if (this.selected?.open && !this.selected.event) void this.look();
   }
@@ -187,9 +226,16 @@ export class App extends Model {
     return [this.vcenters.problem, this.feed.problem, this.facets.problem].some((p) => p?.status === 401);
   }
 
+  /** Somebody wants to look first, and sign in later; or now. */
+  askToSignIn(now: boolean): void {
+    this.signInLater = !now;
+    this.changed();
+  }
+
   /** Signs in with a token, and throws the Problem if it is not accepted. */
   async signIn(token: string): Promise<void> {
     await request("/signin", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ token }) });
+    this.signInLater = false;
     this.reload();
   }
 
@@ -207,6 +253,21 @@ export class App extends Model {
     } catch {
       // There are none then.
     }
+  }
+
+  private async loadServer(): Promise<void> {
+    try {
+      this.server = await getJSON<ServerInfo>("/server");
+      this.born ||= this.server.version;
+      this.changed();
+    } catch {
+      // What it was stays.
+    }
+  }
+
+  /** Whether the server has become another version, whose page may be another one. */
+  get outdated(): boolean {
+    return this.server !== null && this.server.version !== this.born;
   }
 
   /** Waits for the names of the vCenters, which rows have, but not for long. */

@@ -1,16 +1,12 @@
 import { getJSON } from "../api/client";
 import type { EventType } from "../api/types";
+import { type Advice, adviceOf } from "./advice";
 import { Poll } from "./poll";
-
-/** What a vCenter says of an event: causes, and what to do. */
-export interface Advice {
-  description: string;
-  causes: { description: string; actions: string[] }[];
-}
 
 /** Catalogue is what the vCenters say of their types of events. */
 export class Catalogue extends Poll<EventType[]> {
   private types = new Map<string, EventType>();
+  private titles = new Map<string, string>();
 
   constructor() {
     super(60_000);
@@ -22,11 +18,12 @@ export class Catalogue extends Poll<EventType[]> {
 
   protected override took(all: EventType[]): void {
     this.types = new Map(all.map((t) => [t.id, t]));
+    this.titles = new Map(all.map((t) => [t.id, filled(t.description)]));
   }
 
   /** A type as the vSphere Client calls it, or its name in words. */
   title(type: string): string {
-    return this.types.get(type)?.description || inWords(type);
+    return this.titles.get(type) || inWords(type);
   }
 
   /** What vCenter says of the type beyond its title; null if it says nothing. */
@@ -36,24 +33,16 @@ export class Catalogue extends Poll<EventType[]> {
   }
 }
 
+/** A description without the braces of what it would be about: "{host} lost {datastore}" as "Host lost datastore". */
+export function filled(description: string): string {
+  const words = description.replace(/[\s.,:;]*\w+:\s*\{[^{}]*\}\.?$/, "").replace(/\{(\w+)[^{}]*\}/g, (_, name: string) => (name === "vm" ? "VM" : name));
+  return description.startsWith("{") ? words.charAt(0).toUpperCase() + words.slice(1) : words;
+}
+
 /** VmPoweredOnEvent as "Vm powered on"; the ids of extensions stay. */
 export function inWords(type: string): string {
   if (type.includes(".")) return type;
   const words = type.replace(/Event(Ex)?$/, "").replace(/([a-z0-9])([A-Z])/g, "$1 $2").replace(/([A-Z]+)([A-Z][a-z])/g, "$1 $2");
   const lower = words.replace(/ [A-Z][a-z]/g, (m) => m.toLowerCase());
   return lower.replace(/^Vm\b/, "VM") || type;
-}
-
-/** Reads vCenter's EventLongDescription. What is not such a document is taken as text. */
-export function adviceOf(xml: string): Advice {
-  const document = new DOMParser().parseFromString(xml, "text/xml");
-  const text = (of: Element | null | undefined) => (of?.textContent ?? "").trim().replace(/\s+/g, " ");
-  if (document.querySelector("parsererror")) return { description: xml, causes: [] };
-  const root = document.documentElement;
-  const causes = [...root.querySelectorAll("cause")].map((cause) => ({
-    description: text(cause.querySelector("description")),
-    actions: [...cause.querySelectorAll("action")].map(text).filter((a) => a !== ""),
-  }));
-  const own = [...root.children].find((e) => e.tagName === "description");
-  return { description: text(own ?? (causes.length === 0 ? root : null)), causes };
 }

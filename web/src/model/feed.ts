@@ -1,11 +1,10 @@
 import { getPage, isAbort, type Page, Problem, problemOf, urlOf } from "../api/client";
 import { type Link, Stream, type Told } from "../api/stream";
-import type { CloudEvent } from "../api/types";
 import { Model } from "./model";
 import { everything, filterParams, isHistorical, momentOf, type Query } from "./query";
 import { beforeOf, type Hole, isHole, type Item, type Row, rowOf } from "./row";
 
-/** How many rows are kept; beyond it the oldest go, and are loaded again when looked for. */
+/** How many rows are kept; beyond it those farthest away go, and are loaded again when looked for. */
 export const maxItems = 100_000;
 /** How many events are kept aside while the list stands still. */
 export const maxPending = 5_000;
@@ -26,16 +25,20 @@ export type Phase = "loading" | "ready" | "failed";
 export class Feed extends Model {
   /** Oldest first. Changed in place; oldEnd tells by how much the first item has moved. */
   items: Item[] = [];
-  /** Items ever added before the first one, less those ever dropped there. */
+  /** Items ever added before the first one, less those ever dropped there; what fills a hole counts. */
   oldEnd = 0;
   /** Changes when the window is another one altogether. */
   generation = 0;
+  /** Which end the window has begun at. */
+  from: "newest" | "oldest" = "newest";
   phase: Phase = "loading";
   /** Why phase is failed, or the events before or after cannot be had. */
   problem: Problem | null = null;
   /** The stream; null where the end of the log is not in the window. */
   link: Link | null = null;
   paused = false;
+  /** The log is another one than before, whose events are gone, until somebody has seen that. */
+  replaced = false;
   /** What came since the list stands still. */
   pending: Item[] = [];
   /** More came than is kept aside. */
@@ -51,6 +54,7 @@ export class Feed extends Model {
   private stream: Stream | null = null;
   private stop = new AbortController();
   private held = false;
+  private wake: (() => void) | null = null;
   private holes = 0;
 
   /** vcenterOf names the vCenter of a source. */
@@ -67,6 +71,11 @@ export class Feed extends Model {
     return this.newer !== null;
   }
 
+  /** Items ever added behind the last one, less those ever dropped there. */
+  get newEnd(): number {
+    return this.items.length - this.oldEnd;
+  }
+
   get still(): boolean {
     return this.paused || this.held;
   }
@@ -77,17 +86,11 @@ export class Feed extends Model {
     await this.begin(this.address({ limit: firstPage }), true);
   }
 
-  /** Shows the events of the query from a time on, in milliseconds; from the oldest on without. */
+  /** Shows the events of the query from a time on, in milliseconds, and stands still; from the oldest on without. */
   async jump(at: number | null): Promise<void> {
     const from = at ?? momentOf(this.query.since, Date.now());
     const place = Number.isFinite(from) ? { since: new Date(from).toISOString() } : { offset: "earliest" };
     await this.begin(this.address({ limit: firstPage, ...place }), false);
-  }
-
-  /** Leaves the place it is at and shows the newest events. */
-  async newest(): Promise<void> {
-    if (this.newer !== null) await this.show(this.query);
-    else this.resume();
   }
 
   close(): void {
@@ -103,9 +106,11 @@ export class Feed extends Model {
     this.changed();
   }
 
+  /** Goes on with what happens, wherever it is. */
   resume(): void {
     this.paused = false;
-    this.flow();
+    if (this.newer !== null) void this.show(this.query);
+    else this.flow();
   }
 
   /** Stands still for as long as somebody points at a row. */
@@ -117,9 +122,16 @@ export class Feed extends Model {
 
   /** Comes again at once where it would wait, as when somebody has signed in. */
   retry(): void {
-    if (this.phase === "failed") void this.show(this.query);
+    if (this.phase === "loading") this.wake?.();
+    else if (this.phase === "failed") void this.show(this.query);
     else if (this.stream) this.stream.retry();
     else if (this.newer === null && !isHistorical(this.query)) void this.catchUp();
+  }
+
+  /** Somebody has seen that the log is another one. */
+  understood(): void {
+    this.replaced = false;
+    this.changed();
   }
 
   /** Puts a hole behind the newest event. */
@@ -163,10 +175,12 @@ export class Feed extends Model {
       const at = this.items.indexOf(hole);
       if (at < 0) return;
       const end = this.items.slice(at + 1).find((item): item is Row => !isHole(item));
-      const rows = this.rows(page.events);
+      const rows = this.rows(page);
       const met = rows.findIndex((row) => row.key === end?.key);
+      const missed = met >= 0 ? rows.slice(0, met) : rows;
       const filled = met >= 0 || page.upToDate;
-      this.items.splice(at, filled ? 1 : 0, ...(met >= 0 ? rows.slice(0, met) : rows));
+      this.items.splice(at, filled ? 1 : 0, ...missed);
+      this.oldEnd += missed.length - (filled ? 1 : 0);
       hole.from = page.cursor;
     });
     hole.loading = false;
@@ -198,11 +212,12 @@ export class Feed extends Model {
     this.phase = "loading";
     this.link = null;
     this.problem = null;
-    this.paused = false;
+    this.paused = !newest;
     this.dropPending();
     this.busy = { older: false, newer: false };
     this.searching = false;
     this.changed();
+    if (this.query.since && Number.isNaN(momentOf(this.query.since, Date.now()))) return this.fail(noTime(this.query.since));
     for (let attempt = 0; ; attempt++) {
       try {
         const page = await getPage(url, stop.signal);
@@ -211,25 +226,36 @@ export class Feed extends Model {
       } catch (error) {
         if (isAbort(error) || stop.signal.aborted) return;
         this.problem = problemOf(error);
-        if (!this.problem.passes) {
-          this.phase = "failed";
-          this.items = [];
-          this.changed();
-          return;
-        }
+        if (!this.problem.passes) return this.fail(this.problem);
         const wait = Math.max(this.problem.retryAfter, Math.min(30_000, 1_000 * 2 ** attempt));
         this.link = { is: "lost", since: Date.now(), retryAt: Date.now() + wait, problem: this.problem };
         this.changed();
-        await new Promise((resolve) => setTimeout(resolve, wait));
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(resolve, wait);
+          this.wake = () => {
+            clearTimeout(timer);
+            resolve();
+          };
+        });
+        this.wake = null;
         if (stop.signal.aborted) return;
       }
     }
     if (newest) await this.search();
   }
 
+  private fail(problem: Problem): void {
+    this.problem = problem;
+    this.phase = "failed";
+    this.items = [];
+    this.changed();
+  }
+
   private replace(page: Page, newest: boolean): void {
     this.items = [];
+    this.oldEnd = 0;
     this.generation++;
+    this.from = newest ? "newest" : "oldest";
     this.phase = "ready";
     this.problem = null;
     this.older = null;
@@ -246,7 +272,7 @@ export class Feed extends Model {
 
   /** Takes a page that goes on at the new end, and follows where that is the end of the log. */
   private extend(page: Page): void {
-    this.append(this.rows(page.events, page.prev));
+    this.append(this.rows(page));
     this.reach(page);
   }
 
@@ -311,13 +337,13 @@ export class Feed extends Model {
       let page: Page = { events: [], cursor: began, upToDate: false, prev: null, next: null };
       for (let n = 0; n < maxCatchUp && !page.upToDate; n += pageSize) {
         page = await getPage(this.address({ limit: pageSize, cursor: page.cursor }), signal);
-        this.append(this.rows(page.events));
+        this.append(this.rows(page));
         this.cursor = page.cursor;
       }
       if (!page.upToDate) {
         const from = page.cursor;
         page = await getPage(this.address({ limit: firstPage }), signal);
-        this.append([this.hole("buffer", "more came while the list stood still than is kept aside", null, from), ...this.rows(page.events, page.prev)]);
+        this.append([this.hole("buffer", "more came while the list stood still than is kept aside", null, from), ...this.rows(page)]);
         this.cursor = page.cursor;
       }
       this.follow();
@@ -332,7 +358,7 @@ export class Feed extends Model {
       const hole = this.hole("expired", "the log dropped them before they were read", missed ?? null, "");
       await this.guarded(async (signal) => {
         const page = resume ? await getPage(this.address({ limit: pageSize, ...placeOf(resume) }), signal) : await getPage(this.address({ limit: firstPage }), signal);
-        this.append([hole, ...this.rows(page.events, page.prev)]);
+        this.append([hole, ...this.rows(page)]);
         this.cursor = page.cursor;
         if (page.upToDate) this.follow();
         else await this.catchUp();
@@ -340,8 +366,8 @@ export class Feed extends Model {
       return;
     }
     if (problem.status === 409) {
+      this.replaced = true;
       await this.show(this.query);
-      this.prependHole(this.hole("replaced", "what was here before is of a log that is no more: the vCenter or its log was replaced", null, ""));
       return;
     }
     this.problem = problem;
@@ -349,18 +375,18 @@ export class Feed extends Model {
     this.changed();
   }
 
-  private prependHole(hole: Hole): void {
-    this.items.unshift(hole);
-    this.oldEnd++;
-    this.changed();
-  }
-
-  private rows(events: CloudEvent[], prev: string | null = null): Row[] {
-    return events.map((e, i) => rowOf(e, this.vcenterOf(e.source), "", i === 0 && prev ? prev : ""));
+  /** The events of a page; its first one knows where to go back from, its last one where to go on. */
+  private rows(page: Page): Row[] {
+    const rows = page.events.map((e) => rowOf(e, this.vcenterOf(e.source)));
+    const [first] = rows;
+    const last = rows.at(-1);
+    if (first) first.before = page.prev ?? "";
+    if (last) last.after = page.cursor;
+    return rows;
   }
 
   private prepend(page: Page): void {
-    let rows = this.rows(page.events, page.prev);
+    let rows = this.rows(page);
     this.older = page.prev && withLimit(page.prev, pageSize);
     const since = momentOf(this.query.since, Date.now());
     if (rows[0] && rows[0].at < since) {
@@ -369,6 +395,7 @@ export class Feed extends Model {
     }
     this.items = [...rows, ...this.items];
     this.oldEnd += rows.length;
+    if (this.items.length > maxItems) this.trimNewest();
     this.changed();
   }
 
@@ -388,6 +415,21 @@ export class Feed extends Model {
       this.older = first.before || this.address({ limit: pageSize, before });
       this.items.splice(0, n);
       this.oldEnd -= n;
+      return;
+    }
+  }
+
+  /** Drops the newest tenth, down to a row that one can go on from. What happens is not followed any more. */
+  private trimNewest(): void {
+    for (let n = Math.ceil(0.9 * maxItems); n > 0; n--) {
+      const last = this.items[n - 1] as Item;
+      if (isHole(last) || !last.after) continue;
+      this.newer = this.address({ limit: pageSize, cursor: last.after });
+      this.items.length = n;
+      this.stream?.close();
+      this.stream = null;
+      this.link = null;
+      this.dropPending();
       return;
     }
   }
@@ -413,6 +455,12 @@ export class Feed extends Model {
     }
     this.changed();
   }
+}
+
+/** What the server says of a time that it cannot read. The list does not ask it from when on its rows are. */
+function noTime(since: string): Problem {
+  const detail = `invalid since: “${since}” is no time; write it as 15m, 2d or 2026-11-22T09:00:00Z`;
+  return new Problem({ type: "urn:vstream:problem:invalid-parameter", title: "Invalid parameter", status: 400, detail, parameter: "since" });
 }
 
 /** The address of a page with another limit. */

@@ -33,8 +33,8 @@ function isField(name: string): name is Field {
   return (fields as readonly string[]).includes(name);
 }
 
-/** Values are separated by commas, so a name that has one is matched with *. */
-function writable(value: string): string {
+/** A value as a query has it: values are separated by commas, so a name that has one is matched with *. */
+export function writable(value: string): string {
   return value.replaceAll(",", "*");
 }
 
@@ -47,7 +47,7 @@ export function parseQuery(params: URLSearchParams): { query: Query; unknown: st
     if (isField(name)) {
       const values = value.split(",").map((v) => v.trim()).filter((v) => v !== "" && v !== "!");
       if (values.length > 0) of[name] = [...new Set([...(of[name] ?? []), ...values])];
-    } else if (name in texts) {
+    } else if (Object.hasOwn(texts, name)) {
       texts[name as keyof typeof texts] = value.trim();
     } else if (!name.startsWith("_")) {
       unknown.push(name);
@@ -137,8 +137,8 @@ export function momentOf(text: string, now: number): number {
   if (back) {
     let sum = 0;
     for (const [, n, unit] of text.matchAll(/(\d+(?:\.\d+)?)([smhdw])/g)) sum += Number(n) * (units[unit ?? ""] ?? NaN);
-    return now - sum;
+    return new Date(now - sum).getTime(); // NaN where no date is so far away
   }
-  if (/^\d+$/.test(text)) return text.length > 11 ? Number(text) : 1000 * Number(text);
+  if (/^\d+$/.test(text)) return new Date(text.length > 11 ? Number(text) : 1000 * Number(text)).getTime();
   return Date.parse(text);
 }

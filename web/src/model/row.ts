@@ -26,6 +26,8 @@ export interface Row {
   chain: number;
   /** Where a reader is behind this event, if a stream told so. */
   cursor: string;
+  /** A place to go on from: cursor, or the end of the page that this event is the last one of. */
+  after: string;
   /** The address of the page before this event, if it began a page. */
   before: string;
 }
@@ -33,7 +35,7 @@ export interface Row {
 /** A Hole is a place in the list where events are missing. */
 export interface Hole {
   key: string;
-  cause: "expired" | "vcenter" | "buffer" | "replaced" | "unknown";
+  cause: "expired" | "vcenter" | "buffer";
   /** What happened, in a sentence. */
   text: string;
   /** How many events at most; null if nobody knows. */
@@ -66,7 +68,7 @@ export function shortType(event: CloudEvent): string {
   return bare.startsWith(prefix) ? bare.slice(prefix.length) : bare.slice(bare.lastIndexOf(".") + 1);
 }
 
-export function rowOf(event: CloudEvent, vcenter: string, cursor = "", before = ""): Row {
+export function rowOf(event: CloudEvent, vcenter: string, cursor = ""): Row {
   const data = event.data;
   const place = places.find(([, member]) => nameOf(data, member) !== "");
   return {
@@ -87,7 +89,8 @@ export function rowOf(event: CloudEvent, vcenter: string, cursor = "", before = 
     message: data.FullFormattedMessage ?? "",
     chain: data.ChainId ?? 0,
     cursor,
-    before,
+    after: cursor,
+    before: "",
   };
 }
 

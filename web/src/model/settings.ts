@@ -44,8 +44,8 @@ export class Settings extends Model {
   }
 }
 
-// A browser may refuse to remember.
-function remembered(name: string): string | null {
+/** What the browser remembers under a name; it may refuse to. */
+export function remembered(name: string): string | null {
   try {
     return localStorage.getItem("vstream." + name);
   } catch {
@@ -53,7 +53,7 @@ function remembered(name: string): string | null {
   }
 }
 
-function remember(name: string, value: string): void {
+export function remember(name: string, value: string): void {
   try {
     localStorage.setItem("vstream." + name, value);
   } catch {

@@ -30,5 +30,21 @@ export function Banner({ app }: { app: App }) {
       </div>
     );
   }
+  if (app.feed.replaced) {
+    return (
+      <div class="banner" role="status">
+        <span>The log behind the server is another one now: the vCenter or its log was replaced. What was here before is no more.</span>
+        <button type="button" onClick={() => app.feed.understood()}>Dismiss</button>
+      </div>
+    );
+  }
+  if (app.outdated) {
+    return (
+      <div class="banner" role="status">
+        <span>The server is vstream {app.server?.version} now; this page is of {app.born}.</span>
+        <button type="button" onClick={() => window.location.reload()}>Reload the page</button>
+      </div>
+    );
+  }
   return null;
 }

@@ -2,7 +2,7 @@ import { useEffect, useState } from "preact/hooks";
 import { count } from "../format";
 import type { App } from "../model/app";
 import { countOf } from "../model/counts";
-import { drop, everything, fieldNames, type Part, partsOf, type Query } from "../model/query";
+import { drop, everything, fieldNames, type Part, partsOf, type Query, queryParams } from "../model/query";
 
 /** What the list shows where there are no rows: why, and what to do. */
 export function Empty({ app }: { app: App }) {
@@ -59,7 +59,7 @@ function Way({ app, words, query }: { app: App; words: string; query: Query }) {
     const stop = new AbortController();
     countOf(query, stop.signal).then(setN, () => {});
     return () => stop.abort();
-  }, [words]);
+  }, [queryParams(query).toString()]);
   return (
     <li>
       <button type="button" class="link" onClick={() => app.setQuery(query)}>

@@ -19,6 +19,11 @@ export function Header({ app }: { app: App }) {
         {app.vcenters.value?.map((v) => <Pill key={v.name} vcenter={v} utc={settings.utc} />)}
       </div>
       <StreamState app={app} />
+      {app.server?.signedIn && (
+        <form method="post" action="/signout">
+          <button type="submit" title={`Signed in as ${app.server.user ?? "somebody"}`}>Sign out</button>
+        </form>
+      )}
       <a class="button" href="/docs">API</a>
       <button type="button" aria-label={`Switch to the ${other} theme`} title={`Switch to the ${other} theme`} onClick={() => settings.setTheme(other)}>
         {other === "light" ? <Sun /> : <Moon />}
@@ -109,6 +114,7 @@ export function streamWords(app: App, now: number): { text: string; tone: string
 function StreamState({ app }: { app: App }) {
   const now = useClock(app.feed.link?.is === "lost" ? 250 : 0);
   const { text, tone } = streamWords(app, now);
+  if (app.signedOut) return <button type="button" class="primary" onClick={() => app.askToSignIn(true)}>Signed out: sign in</button>;
   return (
     <div class="stream-state" role="status" aria-live="off">
       <span class={`dot ${tone}`} aria-hidden="true" />

@@ -6,8 +6,6 @@ const titles: Record<Hole["cause"], string> = {
   expired: "Gap",
   vcenter: "Gap",
   buffer: "Not loaded",
-  replaced: "New log",
-  unknown: "Gap",
 };
 
 /** A place where events are missing: why, how many at most, and what can be done. */
@@ -17,8 +15,7 @@ export function HoleRow({ app, hole, index, place }: { app: App; hole: Hole; ind
     <div class={`row hole ${hole.cause}`} role="row" aria-rowindex={index + 2} style={place}>
       <div class="cell" role="gridcell">
         <b>{titles[hole.cause]}</b>{" "}
-        {hole.cause !== "replaced" && `${missing}: `}
-        {hole.text} ({time(hole.at, app.settings.utc).slice(0, 8)})
+        {missing}: {hole.text} ({time(hole.at, app.settings.utc).slice(0, 8)})
       </div>
       {hole.from && (
         <div class="cell act" role="gridcell">

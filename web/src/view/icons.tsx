@@ -21,3 +21,4 @@ export const Play = () => <Icon><path d="M5 3.500v9l7-4.500z" /></Icon>;
 export const Pause = () => <Icon><path d="M5.500 3.500v9M10.500 3.500v9" /></Icon>;
 export const Link = () => <Icon><path d="M6.500 9.500l3-3M7 5l1.500-1.500a2.500 2.500 0 0 1 4 3.500L11 8.500M9 11l-1.500 1.500a2.500 2.500 0 0 1-4-3.500L5 7.500" /></Icon>;
 export const Download = () => <Icon><path d="M8 2.500v8M4.500 7L8 10.500 11.500 7M3 13.500h10" /></Icon>;
+export const Filter = () => <Icon><path d="M2.500 4h11M4.500 8h7M6.500 12h3" /></Icon>;

@@ -1,5 +1,5 @@
 import type { App } from "../model/app";
-import { drop, only, toggle, without } from "../model/query";
+import { drop, isHistorical, only, toggle, without } from "../model/query";
 
 /** What the keys do, as the help shows it. */
 export const keyHelp: { keys: string[]; does: string }[] = [
@@ -53,7 +53,8 @@ function act(app: App, key: string): boolean {
   const down = settings.order === "newest" ? -1 : 1;
   switch (key) {
     case " ":
-      if (feed.paused) feed.resume();
+      if (isHistorical(app.query) || feed.hasNewer) app.backToLive();
+      else if (feed.paused) feed.resume();
       else feed.pause();
       return true;
     case "/":
@@ -75,7 +76,7 @@ function act(app: App, key: string): boolean {
       void feed.jump(null);
       return true;
     case "G":
-      void feed.newest();
+      feed.resume();
       return true;
     case "f":
       if (row) app.setQuery(only(app.query, "type", row.type));

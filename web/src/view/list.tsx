@@ -3,6 +3,7 @@ import { count, date, time, zone } from "../format";
 import type { App } from "../model/app";
 import { useModels } from "../model/model";
 import { type Hole, isHole, type Item, type Row } from "../model/row";
+import { visible } from "../text";
 import { Empty } from "./empty";
 import { HoleRow } from "./hole";
 import { useVirtual } from "./virtual";
@@ -41,6 +42,12 @@ export function List({ app }: { app: App }) {
   const arrived = feed.pending.length;
   return (
     <section class={`list${several ? " several" : ""}${days ? " days" : ""}${feed.phase === "loading" ? " stale" : ""}`} aria-label="Events">
+      {arrived > 0 && (
+        <button type="button" class="arrived" onClick={() => feed.resume()}>
+          {count(arrived)}
+          {feed.overflowed && "+"} new event{arrived === 1 ? "" : "s"} {feed.paused ? "since you paused" : "while you point"} · jump to newest <kbd>G</kbd>
+        </button>
+      )}
       <div
         class="grid"
         role="grid"
@@ -66,12 +73,6 @@ export function List({ app }: { app: App }) {
             </div>
           ))}
         </div>
-        {arrived > 0 && (
-          <button type="button" class="arrived" onClick={() => comeBack(app, scroll.current, newestFirst)}>
-            {count(arrived)}
-            {feed.overflowed && "+"} new event{arrived === 1 ? "" : "s"} {feed.paused ? "since you paused" : "while you point"} · jump to newest <kbd>G</kbd>
-          </button>
-        )}
         <div
           ref={scroll}
           class="scroll"
@@ -93,7 +94,9 @@ export function List({ app }: { app: App }) {
               );
             })}
           </div>
-          {n === 0 ? <Empty app={app} /> : <End app={app} />}
+          <div role="row">
+            <div role="gridcell">{n === 0 ? <Empty app={app} /> : <End app={app} />}</div>
+          </div>
         </div>
       </div>
     </section>
@@ -138,10 +141,10 @@ function EventRow({ app, row, index, place, several, today }: RowProps) {
       </div>
       <div class="cell severity" role="gridcell">{row.severity || "—"}</div>
       <div class="cell event" role="gridcell" title={row.type}>{app.catalogue.title(row.type)}</div>
-      <div class="cell target" role="gridcell" title={row.target}>{row.target ? <><span class={`kind ${row.kind}`} title={row.kind} />{row.target}</> : "—"}</div>
+      <div class="cell target" role="gridcell" title={visible(row.target)}>{row.target ? <><span class={`kind ${row.kind}`} title={row.kind} />{visible(row.target)}</> : "—"}</div>
       {several && <div class="cell vcenter" role="gridcell" title={row.vcenter}>{row.vcenter}</div>}
-      <div class="cell user" role="gridcell" title={row.user}>{row.user || "—"}</div>
-      <div class="cell message" role="gridcell" title={row.message}>{row.message}</div>
+      <div class="cell user" role="gridcell" title={visible(row.user)}>{visible(row.user) || "—"}</div>
+      <div class="cell message" role="gridcell" title={visible(row.message)}>{visible(row.message)}</div>
       <div class="cell offset" role="gridcell">{count(Number(row.id))}</div>
     </div>
   );
@@ -171,12 +174,6 @@ function scrolled(app: App, box: HTMLElement | null, newestFirst: boolean): void
   if (away > rowHeight) app.feed.pause();
 }
 
-function comeBack(app: App, box: HTMLElement | null, newestFirst: boolean): void {
-  app.feed.resume();
-  void app.feed.newest();
-  box?.scrollTo({ top: newestFirst ? 0 : box.scrollHeight });
-}
-
 /** A pointer that has rested for so long does not point at anything. */
 const rest = 15_000;
 
@@ -190,20 +187,23 @@ function usePointing(app: App): (on: boolean) => void {
   };
 }
 
-/** Keeps what is seen where it is when rows are added or dropped above it. */
+/** Keeps what is seen where it is when rows are added or dropped above it, and comes back to the newest ones when the list goes on. */
 function useSteadyPlace(app: App, scroll: { current: HTMLElement | null }, newestFirst: boolean): void {
   const { feed } = app;
-  const last = useRef({ oldEnd: 0, generation: -1, newestFirst });
+  const last = useRef({ oldEnd: 0, newEnd: 0, generation: -1, newestFirst, still: false });
   useLayoutEffect(() => {
     const box = scroll.current;
     if (!box) return;
     const before = last.current;
-    last.current = { oldEnd: feed.oldEnd, generation: feed.generation, newestFirst };
-    if (before.generation !== feed.generation || before.newestFirst !== newestFirst) {
-      box.scrollTop = newestFirst ? 0 : box.scrollHeight;
-    } else if (!newestFirst && before.oldEnd !== feed.oldEnd && feed.still) {
-      box.scrollTop += (feed.oldEnd - before.oldEnd) * rowHeight;
-    } else if (!newestFirst && !feed.still) {
+    const { oldEnd, newEnd, generation, still } = feed;
+    last.current = { oldEnd, newEnd, generation, newestFirst, still };
+    const another = before.generation !== generation || before.newestFirst !== newestFirst;
+    if (another || (before.still && !still)) {
+      const atTop = newestFirst === (feed.from === "newest" || before.generation === generation);
+      box.scrollTop = atTop ? 0 : box.scrollHeight;
+    } else if (still) {
+      box.scrollTop += rowHeight * (newestFirst ? newEnd - before.newEnd : oldEnd - before.oldEnd);
+    } else if (!newestFirst) {
       box.scrollTop = box.scrollHeight;
     }
   });

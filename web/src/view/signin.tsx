@@ -10,10 +10,11 @@ export function SignIn({ app }: { app: App }) {
   const dialog = useRef<HTMLDialogElement>(null);
   const [problem, setProblem] = useState("");
   const [token, setToken] = useState("");
+  const shown = signedOut && !app.signInLater;
   useEffect(() => {
-    if (signedOut) dialog.current?.showModal();
+    if (shown) dialog.current?.showModal();
     else dialog.current?.close();
-  }, [signedOut]);
+  }, [shown]);
   const submit = async (e: Event) => {
     e.preventDefault();
     try {
@@ -25,11 +26,12 @@ export function SignIn({ app }: { app: App }) {
     }
   };
   return (
-    <dialog ref={dialog} class="signin" aria-labelledby="signin-title">
+    <dialog ref={dialog} class="signin" aria-labelledby="signin-title" onCancel={() => app.askToSignIn(false)}>
       <form onSubmit={(e) => void submit(e)}>
         <h2 id="signin-title">Sign in again</h2>
         <p>The server does not know who you are any more. Nothing that you see is lost.</p>
         {problem && <p class="problem" role="alert">{problem}</p>}
+        <input type="text" autocomplete="username" value="token" readOnly hidden />
         <label for="signin-token">Token</label>
         <input id="signin-token" type="password" autocomplete="current-password" required value={token} onInput={(e) => setToken(e.currentTarget.value)} />
         <button type="submit" class="primary">Sign in</button>

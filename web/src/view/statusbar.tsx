@@ -7,7 +7,7 @@ import { isHole } from "../model/row";
 export function StatusBar({ app }: { app: App }) {
   useModels(app, app.feed, app.facets, app.vcenters, app.settings);
   const { feed, facets, vcenters, settings } = app;
-  const matching = facets.value ? `${facets.value.complete ? "" : "at least "}${count(facets.value.events)} matching` : "counting…";
+  const matching = facets.value && !facets.stale ? `${facets.value.complete ? "" : "at least "}${count(facets.value.events)} matching` : facets.problem ? "not counted" : "counting…";
   const rows = feed.items.filter((item) => !isHole(item)).length;
   const all = vcenters.value ?? [];
   const one = all.length === 1 ? all[0] : undefined;
@@ -25,6 +25,7 @@ export function StatusBar({ app }: { app: App }) {
       <span class="keeps">
         the log has {count(kept)} events{limits.length > 0 && ` · keeps ${limits.join(" / ")}`}
         {from && !app.query.since && ` · since ${date(Date.parse(from), settings.utc)} ${minute(Date.parse(from), settings.utc)}`}
+        {app.server && ` · vstream ${app.server.version}`}
       </span>
     </footer>
   );

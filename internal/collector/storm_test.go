@@ -23,8 +23,8 @@ import (
 )
 
 var (
-	soakFor  = flag.Duration("soak", 0, "how long TestSoak runs; 0 skips it")
-	soakSeed = flag.Uint64("seed", 0, "the seed of TestSoak; 0 picks one")
+	stormFor  = flag.Duration("storm", 0, "how long TestStorm runs; 0 skips it")
+	stormSeed = flag.Uint64("seed", 0, "the seed of TestStorm; 0 picks one")
 )
 
 // TestNothingIsLostOrDoubledWhateverFails runs a collector against a vCenter in which
@@ -38,16 +38,16 @@ func TestNothingIsLostOrDoubledWhateverFails(t *testing.T) {
 	storm{seed: seed, rounds: 40}.run(t)
 }
 
-// TestSoak does the same for as long as one likes: make soak.
-func TestSoak(t *testing.T) {
-	if *soakFor == 0 {
-		t.Skip("takes long; run it with make soak")
+// TestStorm does the same for as long as one likes: make storm.
+func TestStorm(t *testing.T) {
+	if *stormFor == 0 {
+		t.Skip("takes long; run it with make storm")
 	}
-	seed := *soakSeed
+	seed := *stormSeed
 	if seed == 0 {
 		seed = uint64(rand.Uint32())
 	}
-	storm{seed: seed, until: time.Now().Add(*soakFor)}.run(t)
+	storm{seed: seed, until: time.Now().Add(*stormFor)}.run(t)
 }
 
 // stormRate is how many events happen in a storm, per second.
