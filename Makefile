@@ -9,11 +9,13 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unk
 FUZZTIME ?= 20s
 BENCH    ?= .
 
-# ko has its own module graph, apart from tools.mod: together, ko's many modules would run
-# the linter with versions that nobody tested it with. Go checks it against the checksum
-# database like everything else.
-KO        := go run github.com/google/ko@v0.19.1
-KUSTOMIZE := go tool -modfile=tools.mod kustomize
+# Each of these has its own module graph, apart from tools.mod: together, their many modules
+# would run the linter with versions that nobody tested it with. Go checks them against the
+# checksum database like everything else.
+KO         := go run github.com/google/ko@v0.19.1
+HELM       := go run helm.sh/helm/v4/cmd/helm@v4.3.1
+GORELEASER := go run github.com/goreleaser/goreleaser/v2@v2.16.0
+KUSTOMIZE  := go tool -modfile=tools.mod kustomize
 
 .PHONY: help
 help: ## this list
@@ -131,10 +133,35 @@ release.yaml: ## the Kubernetes manifest; needs IMAGE or KO_DOCKER_REPO
 	echo "release.yaml: $$(grep -c '^kind:' $@) objects, image $$(sed -n 's/.* image: //p' $@ | sort -u)"
 .ONESHELL:
 
+.PHONY: helm
+helm: ## lint the Helm chart, render its modes, and check what comes out
+	.ci/run helm
+
+# Charts have versions as 1.2.3; what is of no release is 0.0.0 and the commit.
+chart_version = $(if $(filter v%,$(VERSION)),$(VERSION:v%=%),0.0.0-g$(VERSION))
+
+.PHONY: release-files
+release-files: ## release/: what a release has beside binaries: the packaged chart, completions
+	rm -rf release
+	mkdir -p release/completions
+	go run ./cmd/vstream completion bash >release/completions/vstream.bash
+	go run ./cmd/vstream completion fish >release/completions/vstream.fish
+	go run ./cmd/vstream completion zsh >release/completions/_vstream
+	go run ./cmd/vstream completion powershell >release/completions/vstream.ps1
+	$(HELM) package deploy/helm/vstream --version $(chart_version) --app-version $(VERSION) --destination release
+
+.PHONY: release-check
+release-check: ## whether GoReleaser accepts .goreleaser.yaml; builds it first: four minutes, once
+	$(GORELEASER) check
+
+.PHONY: release-try
+release-try: ## dist/: a release as it would be, without an image, signatures and lists of contents
+	$(GORELEASER) release --snapshot --clean --skip=ko,sbom,sign
+
 .PHONY: ci
 ci: ## everything that must pass before a change lands
 	.ci/run
 
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf vstream release.yaml dist
+	rm -rf vstream release.yaml release dist

@@ -46,8 +46,13 @@ var permitted = map[string][]string{
 		"vstream/client", "vstream/internal/spelling",
 		"github.com/itchyny/gojq", "go.yaml.in/yaml/v3", "k8s.io/client-go/util/jsonpath",
 	},
+	"internal/kubetest": { // of Kubernetes only what manifests are made of
+		"k8s.io/api", "k8s.io/apimachinery", "sigs.k8s.io/gateway-api/apis", "github.com/prometheus-operator/prometheus-operator/pkg/apis",
+	},
+	"deploy":            {},
 	"deploy/kubernetes": {},
 	"deploy/grafana":    {},
+	"deploy/helm":       {},
 	"bench": { // all it measures, wired as cmd/vstream wires it; nats-server for a cluster; the peers
 		"vstream", "vstream/internal/access", "vstream/internal/cloudevent", "vstream/internal/collector", "vstream/internal/httpapi", "vstream/internal/index",
 		"vstream/internal/memlog", "vstream/internal/natslog", "vstream/internal/simulator", "vstream/internal/vcenter",
@@ -64,11 +69,11 @@ var permitted = map[string][]string{
 
 // permittedInTests lists what tests may import besides: the fakes they run against.
 var permittedInTests = []string{
-	"vstream/internal/logtest", "vstream/internal/memlog", "vstream/internal/simulator",
+	"vstream/internal/logtest", "vstream/internal/kubetest", "vstream/internal/memlog", "vstream/internal/simulator",
 	"vstream", "vstream/internal/access", "vstream/internal/cloudevent", "vstream/internal/vcenter", "vstream/internal/vcentertest",
 	"vstream/client", "vstream/internal/filter", "vstream/internal/httpapi", "vstream/internal/index",
 	"github.com/getkin/kin-openapi", "github.com/google/go-cmp", "github.com/rogpeppe/go-internal/testscript", "go.uber.org/goleak",
-	"github.com/vmware/govmomi", "github.com/nats-io", "k8s.io/", "sigs.k8s.io/yaml",
+	"github.com/vmware/govmomi", "github.com/nats-io", "k8s.io/", "sigs.k8s.io/", "github.com/prometheus-operator", "go.yaml.in/yaml/v3",
 	"github.com/chromedp/chromedp", "github.com/chromedp/cdproto", "github.com/tmaxmax/go-sse",
 	"vstream/internal/collector", "vstream/internal/metrics", "github.com/prometheus/common", "github.com/prometheus/prometheus",
 	"go.opentelemetry.io/proto/otlp", "google.golang.org/protobuf/proto",
