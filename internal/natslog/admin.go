@@ -234,14 +234,14 @@ func (l *Log) AppendNew(ctx context.Context, events []vstream.Event) (appended i
 type Info struct {
 	VCenter string
 	vstream.Usage
-	Range          *vstream.Range // nil while it has never held anything
-	Oldest, Newest time.Time      // of the event where Range begins, and the latest time there is
-	Late           int64          // events that came late
-	Holes          int64          // messages that are missing, as far as that shows: see Verify
-	Epoch          uint32         // that the vCenter's keys are in, as far as was kept
-	Instance       string         // of the vCenter, or "" before it was known
-	Replicas       int            // copies, as configured
-	Leader         string         // server that leads them, "" without a cluster or a leader
+	Range    *vstream.Range // nil while it has never held anything; Oldest is of the event where it begins
+	Newest   time.Time      // the latest time there is
+	Late     int64          // events that came late
+	Holes    int64          // messages that are missing, as far as that shows: see Verify
+	Epoch    uint32         // that the vCenter's keys are in, as far as was kept
+	Instance string         // of the vCenter, or "" before it was known
+	Replicas int            // copies, as configured
+	Leader   string         // server that leads them, "" without a cluster or a leader
 }
 
 // Info returns what there is to tell of the log of a vCenter.

@@ -93,8 +93,8 @@ func TestInspectMakesAndChangesNothing(t *testing.T) {
 		}
 		info.Bytes = 0
 		want := Info{
-			VCenter: "a", Usage: vstream.Usage{Events: 5, MaxBytes: config.MaxBytes, MaxAge: time.Nanosecond},
-			Range: &vstream.Range{Earliest: 1, Latest: vstream.OffsetOf(1, 1)}, Oldest: adminEvent(1).Time, Newest: adminEvent(vstream.OffsetOf(1, 1)).Time,
+			VCenter: "a", Usage: vstream.Usage{Events: 5, MaxBytes: config.MaxBytes, MaxAge: time.Nanosecond, Oldest: adminEvent(1).Time},
+			Range: &vstream.Range{Earliest: 1, Latest: vstream.OffsetOf(1, 1)}, Newest: adminEvent(vstream.OffsetOf(1, 1)).Time,
 			Late: 1, Epoch: 2, Instance: "uuid", Replicas: 1,
 		}
 		if diff := cmp.Diff(want, info); diff != "" {
