@@ -397,7 +397,7 @@ func (s *soak) report(seed uint64, watchers []*soakWatcher) {
 	line("Seed", "%d", seed)
 	s.t.Log("\n" + b.String())
 	if *soakReport != "" {
-		if err := os.WriteFile(*soakReport, []byte(b.String()), 0o644); err != nil { //nolint:gosec // for everybody to read
+		if err := os.WriteFile(*soakReport, []byte(b.String()), 0o644); err != nil {
 			s.t.Error(err)
 		}
 	}

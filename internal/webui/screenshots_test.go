@@ -224,7 +224,7 @@ func fewColours(picture image.Image) image.Image {
 	}
 	index := map[color.Color]uint8{}
 	for _, c := range colours {
-		index[c] = uint8(few.Palette.Index(c)) //nolint:gosec // below 256
+		index[c] = uint8(few.Palette.Index(c))
 	}
 	for y := range box.Dy() {
 		for x := range box.Dx() {
