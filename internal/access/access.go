@@ -105,15 +105,22 @@ func (g *Guard) signsIn() bool { return g.tokens != nil || g.issuer != nil }
 
 // Advise logs what an operator should know of a server that listens on address.
 func (g *Guard) Advise(address net.Addr) {
-	if tcp, ok := address.(*net.TCPAddr); ok && tcp.IP.IsLoopback() {
-		return
+	if advice := g.Advice(address); advice != "" {
+		g.logger.Warn(advice)
 	}
-	switch {
+}
+
+// Advice is what Advise logs, or nothing.
+func (g *Guard) Advice(address net.Addr) string {
+	tcp, ok := address.(*net.TCPAddr)
+	switch loopback := ok && tcp.IP.IsLoopback(); {
+	case loopback:
 	case !g.authenticates():
-		g.logger.Info("whoever reaches the port can read all events; docs/access.md tells how to change that")
-	case g.server == nil:
-		g.logger.Warn("tokens travel in the clear: there is no TLS here; set TLS_CERT_FILE and TLS_KEY_FILE, or let clients reach only a proxy that has TLS")
+		return "whoever reaches the port can read all events; docs/access.md tells how to change that"
+	case g.signsIn() && g.server == nil:
+		return "tokens travel in the clear: there is no TLS here; set TLS_CERT_FILE and TLS_KEY_FILE, or let clients reach only a proxy that has TLS"
 	}
+	return ""
 }
 
 // Deny answers r with an error: a status, the short and the long name of the problem, and

@@ -95,11 +95,19 @@ const (
 	expiryReminder = 24 * time.Hour
 )
 
+// CertificateExpires returns when the server's certificate does, and whether it has one.
+func (g *Guard) CertificateExpires() (time.Time, bool) {
+	if g.server == nil {
+		return time.Time{}, false
+	}
+	return g.server.inForce.Load().Certificates[0].Leaf.NotAfter, true
+}
+
 func (g *Guard) warnOfExpiry() {
 	if g.server == nil || time.Since(g.server.warned) < expiryReminder {
 		return
 	}
-	if end := g.server.inForce.Load().Certificates[0].Leaf.NotAfter; time.Until(end) < expirySoon {
+	if end, _ := g.CertificateExpires(); time.Until(end) < expirySoon {
 		g.server.warned = time.Now()
 		g.logger.Warn("the certificate of TLS_CERT_FILE expires soon, or has expired; replace the files, a restart is not needed", "expires", end)
 	}
