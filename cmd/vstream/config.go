@@ -91,7 +91,7 @@ type setting struct {
 	set                      func(string) error
 }
 
-//go:generate go test . -run ^Test(ConfigurationDocumentIs|CommandDocumentsAre)UpToDate$ -update
+//go:generate go test . -run ^Test(ConfigurationDocumentIs|CommandDocumentsAre|RecipesAre)UpToDate$ -update
 
 // vcentersKey is the list of vCenters in the configuration file.
 const vcentersKey = "vcenters"
