@@ -34,8 +34,8 @@ import (
 
 func serveCommand() *cobra.Command {
 	var (
-		file         string
-		check, print bool
+		file        string
+		check, show bool
 	)
 	cmd := &cobra.Command{
 		Use:   "serve",
@@ -48,11 +48,11 @@ func serveCommand() *cobra.Command {
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
-			case check && print:
+			case check && show:
 				return usagef("--check-config and --print-config are two things to do; give only one of them")
 			case check:
 				return checkConfig(os.Getenv, os.Environ(), configPath(file), cmd.OutOrStdout(), cmd.ErrOrStderr())
-			case print:
+			case show:
 				return printConfig(os.Getenv, configPath(file), cmd.OutOrStdout())
 			}
 			c, err := readConfig(os.Getenv, configPath(file))
@@ -91,14 +91,14 @@ func serveCommand() *cobra.Command {
 			logger.Info("serving", "version", versionText(), "address", listener.Addr().String())
 			guard.Advise(listener.Addr())
 			for _, d := range c.dangers() {
-				logger.Warn(d.text, "setting", d.setting)
+				logger.Warn("a setting may be regretted", "setting", d.setting, "why", d.text)
 			}
 			return c.serve(cmd.Context(), engine, readings, listener, guard, logger)
 		},
 	}
 	cmd.Flags().StringVar(&file, "config", "", "YAML file with the configuration")
 	cmd.Flags().BoolVar(&check, "check-config", false, "check the configuration and the files it names, without a connection, and end")
-	cmd.Flags().BoolVar(&print, "print-config", false, "print the configuration as a file, with where each value is from and without secrets, and end")
+	cmd.Flags().BoolVar(&show, "print-config", false, "print the configuration as a file, with where each value is from and without secrets, and end")
 	return cmd
 }
 

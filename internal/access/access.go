@@ -103,10 +103,19 @@ func (g *Guard) authenticates() bool { return g.clients || g.signsIn() }
 // signsIn reports whether there are tokens to sign in with.
 func (g *Guard) signsIn() bool { return g.tokens != nil || g.issuer != nil }
 
+// What an operator should know of a server that is not for its own machine only.
+const (
+	openAdvice  = "whoever reaches the port can read all events; docs/access.md tells how to change that"
+	clearAdvice = "tokens travel in the clear: there is no TLS here; set TLS_CERT_FILE and TLS_KEY_FILE, or let clients reach only a proxy that has TLS"
+)
+
 // Advise logs what an operator should know of a server that listens on address.
 func (g *Guard) Advise(address net.Addr) {
-	if advice := g.Advice(address); advice != "" {
-		g.logger.Warn(advice)
+	switch g.Advice(address) {
+	case openAdvice:
+		g.logger.Warn(openAdvice)
+	case clearAdvice:
+		g.logger.Warn(clearAdvice)
 	}
 }
 
@@ -116,9 +125,9 @@ func (g *Guard) Advice(address net.Addr) string {
 	switch loopback := ok && tcp.IP.IsLoopback(); {
 	case loopback:
 	case !g.authenticates():
-		return "whoever reaches the port can read all events; docs/access.md tells how to change that"
-	case g.signsIn() && g.server == nil:
-		return "tokens travel in the clear: there is no TLS here; set TLS_CERT_FILE and TLS_KEY_FILE, or let clients reach only a proxy that has TLS"
+		return openAdvice
+	case g.server == nil:
+		return clearAdvice
 	}
 	return ""
 }
