@@ -36,25 +36,28 @@ func (a *accessConfig) settings() []setting {
 }
 
 // check finds settings that do not go together.
-func (a *accessConfig) check(labels labels) error {
-	for _, both := range []struct {
-		first, second string
-		has, lacks    bool
-	}{
-		{"TLS_CERT_FILE", "TLS_KEY_FILE", a.certFile != "", a.keyFile == ""},
-		{"TLS_KEY_FILE", "TLS_CERT_FILE", a.keyFile != "", a.certFile == ""},
-		{"TLS_CLIENT_CA_FILE", "TLS_CERT_FILE", a.clientCAFile != "", a.certFile == ""},
-		{"OIDC_ISSUER", "OIDC_AUDIENCE", a.issuer != "", a.audience == ""},
-		{"OIDC_AUDIENCE", "OIDC_ISSUER", a.audience != "", a.issuer == ""},
+func (a *accessConfig) check(labels labels, given values) (found problems) {
+	for _, both := range [][2]string{
+		{"TLS_CERT_FILE", "TLS_KEY_FILE"},
+		{"TLS_KEY_FILE", "TLS_CERT_FILE"},
+		{"TLS_CLIENT_CA_FILE", "TLS_CERT_FILE"},
+		{"OIDC_ISSUER", "OIDC_AUDIENCE"},
+		{"OIDC_AUDIENCE", "OIDC_ISSUER"},
 	} {
-		if both.has && both.lacks {
-			return fmt.Errorf("%s is set, but %s is not; set it too", labels[both.first], labels[both.second])
+		if given.set(both[0]) && !given.set(both[1]) {
+			found.add(fmt.Errorf("%s is set, but %s is not; set it too", labels[both[0]], labels[both[1]]))
 		}
 	}
-	if slices.Contains(a.origins, access.AnyOrigin) && (a.clientCAFile != "" || a.tokensFile != "" || a.issuer != "") {
-		return fmt.Errorf("%s: * is for servers that anybody may read; name the origins whose pages may", labels["CORS_ORIGINS"])
+	for _, env := range []string{"AUTH_TOKENS_FILE", "OIDC_ISSUER", "TLS_CLIENT_CA_FILE"} {
+		if given.set(env) && slices.Contains(a.origins, access.AnyOrigin) {
+			found.add(fmt.Errorf("%s: * is for servers that anybody may read, but %s says who may; name the origins whose pages may", labels["CORS_ORIGINS"], labels[env]))
+		}
 	}
-	return nil
+	if a.watches > 0 && a.watchesPerClient > a.watches {
+		found.add(fmt.Errorf("%s is more than all clients may have together, %d (%s); lower the one or raise the other",
+			labels["WATCH_MAX_PER_CLIENT"], a.watches, labels["WATCH_MAX"]))
+	}
+	return found
 }
 
 // guard makes what decides who may read. Its errors name the setting to mend.

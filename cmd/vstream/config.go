@@ -40,6 +40,7 @@ type config struct {
 	debug       bool
 
 	labels labels
+	given  values
 }
 
 // vcenterConfig is what there is to tell of one vCenter.
@@ -54,6 +55,7 @@ type vcenterConfig struct {
 	typePrefix string
 
 	labels labels
+	given  values
 }
 
 // natsConfig is where an external NATS is.
@@ -68,6 +70,20 @@ type natsConfig struct {
 // what a message about it has to begin with.
 type labels map[string]string
 
+// values is what each setting that has a value is set to, by its environment variable.
+type values map[string]given
+
+// given is the text of a setting, and where it is from.
+type given struct {
+	text   string
+	origin string // byDefault, "environment: PORT" or "vstream.yaml:3"
+}
+
+const byDefault = "default"
+
+// set reports whether somebody has set a setting, well or not.
+func (v values) set(env string) bool { return v[env].text != "" && v[env].origin != byDefault }
+
 // A setting is one thing to configure: its environment variable, its key in the
 // configuration file, what holds when it is unset or empty, and what it means.
 type setting struct {
@@ -75,7 +91,7 @@ type setting struct {
 	set                      func(string) error
 }
 
-//go:generate go test . -run ^Test(ConfigurationDocumentIs|CommandDocumentsAre)UpToDate$ -update
+//go:generate go test . -run ^Test(ConfigurationDocumentIs|CommandDocumentsAre|RecipesAre)UpToDate$ -update
 
 // vcentersKey is the list of vCenters in the configuration file.
 const vcentersKey = "vcenters"
@@ -118,131 +134,154 @@ func (c *config) settings() []setting {
 // fileVariable names the configuration file, for those who cannot give a flag.
 const fileVariable = "VSTREAM_CONFIG"
 
+// A value is what somebody has set a setting to, or nothing, and where.
+type value struct {
+	text   string
+	label  string // how the setting is called there, in messages
+	origin string
+}
+
 // readConfig reads the configuration from the environment and, if path is not empty, from
 // a file. The environment goes before the file in what holds for the whole process; the
-// vCenters are described by one of the two. Its errors name the setting to mend, as it is
-// called where it was set.
+// vCenters are described by one of the two. Its error is the first of the problems.
 func readConfig(getenv func(string) string, path string) (config, error) {
+	c, found := gatherConfig(getenv, path)
+	if len(found) > 0 {
+		return config{}, found[0]
+	}
+	return c, nil
+}
+
+// gatherConfig is readConfig that goes on to find all problems. They name the setting to mend,
+// as it is called where it was set.
+func gatherConfig(getenv func(string) string, path string) (config, problems) {
 	var file configFile
+	var found problems
 	if path != "" {
-		var err error
-		if file, err = readFile(path); err != nil {
-			return config{}, err
-		}
+		file, found = readFile(path)
 	}
-	fromEnv := func(s setting) (value, label string) { return getenv(s.env), s.env }
+	fromEnv := func(s setting) value { return value{getenv(s.env), s.env, "environment: " + s.env} }
 	var c config
-	var err error
-	given := map[string]bool{}
-	c.labels, err = apply(c.settings(), func(s setting) (value, label string) {
-		if value, label = fromEnv(s); strings.TrimSpace(value) == "" && file.global.has(s) {
-			value, label = file.global.lookup(s)
+	c.labels, c.given = found.apply(c.settings(), func(s setting) value {
+		if v := fromEnv(s); strings.TrimSpace(v.text) != "" || !file.global.has(s) {
+			return v
 		}
-		given[s.env] = strings.TrimSpace(value) != ""
-		return value, label
+		return file.global.lookup(s)
 	})
-	if err != nil {
-		return config{}, err
-	}
-	if err := c.checkLog(given); err != nil {
-		return config{}, err
-	}
-	if err := c.access.check(c.labels); err != nil {
-		return config{}, err
-	}
+	found.add(c.checkLog()...)
+	found.add(c.access.check(c.labels, c.given)...)
 	if len(file.vcenters) == 0 {
-		v, err := readVCenter(fromEnv)
-		if err != nil {
-			return config{}, err
-		}
-		c.vcenters = []vcenterConfig{v}
-		return c, c.readViews(file.views)
-	}
-	for _, s := range new(vcenterConfig).settings() {
-		if strings.TrimSpace(getenv(s.env)) != "" {
-			return config{}, fmt.Errorf("%s is set, but %s has %s, which say all about each; unset the one or remove the other", s.env, path, vcentersKey)
+		c.vcenters = []vcenterConfig{found.readVCenter(fromEnv)}
+	} else {
+		for _, s := range new(vcenterConfig).settings() {
+			if strings.TrimSpace(getenv(s.env)) != "" {
+				found.add(fmt.Errorf("%s is set, but %s has %s, which say all about each; unset the one or remove the other", s.env, path, vcentersKey))
+			}
 		}
 	}
 	for _, entry := range file.vcenters {
-		v, err := readVCenter(entry.lookup)
-		if err != nil {
-			return config{}, err
-		}
-		if v.url == nil {
-			return config{}, fmt.Errorf("%s is not set; set it to the address of the vCenter, as in https://vcenter.example.com", v.labels["VCENTER_URL"])
+		v := found.readVCenter(entry.lookup)
+		if _, set := v.given["VCENTER_URL"]; !set {
+			found.add(fmt.Errorf("%s is not set; set it to the address of the vCenter, as in https://vcenter.example.com", v.labels["VCENTER_URL"]))
 		}
 		for i := range c.vcenters {
-			if c.vcenters[i].name == v.name {
-				return config{}, fmt.Errorf("%s: another vCenter is named %q already; give each a name of its own", v.labels["VCENTER_NAME"], v.name)
+			if v.name != "" && c.vcenters[i].name == v.name {
+				found.add(fmt.Errorf("%s: another vCenter is named %q already; give each a name of its own", v.labels["VCENTER_NAME"], v.name))
 			}
 		}
 		c.vcenters = append(c.vcenters, v)
 	}
-	return c, c.readViews(file.views)
+	found.add(c.readViews(file.views)...)
+	return c, found
 }
 
-// checkLog finds settings of the log that do not go together; given are those that were
-// set.
-func (c *config) checkLog(given map[string]bool) error {
-	stored := given["LOG_DIR"] || given["NATS_URL"]
-	switch {
-	case given["LOG_DIR"] && given["NATS_URL"]:
-		return fmt.Errorf("%s and %s both say where to keep the logs; set only one of them", c.labels["LOG_DIR"], c.labels["NATS_URL"])
-	case given["LOG_RETENTION"] && !stored:
-		return fmt.Errorf("%s is for logs in LOG_DIR or NATS_URL, but neither is set; in memory a log has the newest events, LOG_MAX_SEGMENT_SIZE", c.labels["LOG_RETENTION"])
-	case stored && c.logBytes != 0 && c.logBytes < 2*c.recordBytes:
-		return fmt.Errorf("%s: a log must have room for two of the largest events, %s (%s)", c.labels["LOG_MAX_BYTES"],
-			humanize.IBytes(uint64(2*c.recordBytes)), c.labels["LOG_MAX_RECORD_SIZE_BYTES"])
-	}
-	for _, env := range []string{"NATS_CREDENTIALS_FILE", "NATS_CA_FILE", "LOG_REPLICAS"} {
-		if given[env] && !given["NATS_URL"] {
-			return fmt.Errorf("%s is for logs in NATS, but NATS_URL is not set", c.labels[env])
+// problems is all that is wrong with a configuration, in the order in which it was found.
+type problems []error
+
+// add takes up those of errs that are errors.
+func (p *problems) add(errs ...error) {
+	for _, err := range errs {
+		if err != nil {
+			*p = append(*p, err)
 		}
 	}
-	return nil
+}
+
+// Error is a line for each, which begins as all messages do.
+func (p problems) Error() string {
+	lines := make([]string, len(p))
+	for i, err := range p {
+		lines[i] = err.Error()
+	}
+	return strings.Join(lines, "\nvstream: ")
+}
+
+func (p problems) Unwrap() []error { return p }
+
+// checkLog finds settings of the log that do not go together.
+func (c *config) checkLog() (found problems) {
+	set := c.given.set
+	switch stored := set("LOG_DIR") || set("NATS_URL"); {
+	case set("LOG_DIR") && set("NATS_URL"):
+		found.add(fmt.Errorf("%s and %s both say where to keep the logs; set only one of them", c.labels["LOG_DIR"], c.labels["NATS_URL"]))
+	case set("LOG_RETENTION") && !stored:
+		found.add(fmt.Errorf("%s is for logs in LOG_DIR or NATS_URL, but neither is set; in memory a log has the newest events, LOG_MAX_SEGMENT_SIZE", c.labels["LOG_RETENTION"]))
+	}
+	if c.logBytes != 0 && c.logBytes < 2*c.recordBytes {
+		found.add(fmt.Errorf("%s: a log must have room for two of the largest events, %s (%s)", c.labels["LOG_MAX_BYTES"],
+			humanize.IBytes(uint64(2*c.recordBytes)), c.labels["LOG_MAX_RECORD_SIZE_BYTES"]))
+	}
+	for _, env := range []string{"NATS_CREDENTIALS_FILE", "NATS_CA_FILE", "LOG_REPLICAS"} {
+		if set(env) && !set("NATS_URL") {
+			found.add(fmt.Errorf("%s is for logs in NATS, but NATS_URL is not set", c.labels[env]))
+		}
+	}
+	return found
 }
 
 // readVCenter reads the settings of one vCenter.
-func readVCenter(lookup func(setting) (value, label string)) (vcenterConfig, error) {
+func (p *problems) readVCenter(lookup func(setting) value) vcenterConfig {
 	var v vcenterConfig
-	var err error
-	if v.labels, err = apply(v.settings(), lookup); err != nil {
-		return vcenterConfig{}, err
-	}
+	v.labels, v.given = p.apply(v.settings(), lookup)
 	var trust []string
 	for env, set := range map[string]bool{"VCENTER_INSECURE": v.insecure, "VCENTER_CA_FILE": v.caFile != "", "VCENTER_THUMBPRINT": v.thumbprint != ""} {
 		if set {
 			trust = append(trust, v.labels[env])
 		}
 	}
-	if slices.Sort(trust); len(trust) > 1 {
-		return vcenterConfig{}, fmt.Errorf("%s say different things about whom to trust; set only one of them", strings.Join(trust, " and "))
+	slices.Sort(trust)
+	switch plain := v.url != nil && v.url.Scheme == "http"; {
+	case len(trust) > 1:
+		p.add(fmt.Errorf("%s say different things about whom to trust; set only one of them", strings.Join(trust, " and ")))
+	case plain && !v.insecure && len(trust) == 1:
+		p.add(fmt.Errorf("%s says which certificate to trust, but %s begins with http://, where there is none; write https://", trust[0], v.labels["VCENTER_URL"]))
 	}
 	if v.name == "" && v.url != nil {
 		v.name = nameOf(v.url)
 	}
-	return v, nil
+	return v
 }
 
 // apply sets all settings to what lookup finds, or to their defaults. It returns how each
-// is called there.
-func apply(settings []setting, lookup func(setting) (value, label string)) (labels, error) {
-	called := labels{}
+// is called there, and what those that have a value are set to.
+func (p *problems) apply(settings []setting, lookup func(setting) value) (labels, values) {
+	called, has := labels{}, values{}
 	for _, s := range settings {
-		value, label := lookup(s)
-		called[s.env] = label
-		value = strings.TrimSpace(value)
-		if value == "" {
-			value = s.fallback
+		found := lookup(s)
+		called[s.env] = found.label
+		g := given{strings.TrimSpace(found.text), found.origin}
+		if g.text == "" {
+			g = given{s.fallback, byDefault}
 		}
-		if value == "" {
+		if g.text == "" {
 			continue
 		}
-		if err := s.set(value); err != nil {
-			return nil, fmt.Errorf("%s: %w", label, err)
+		has[s.env] = g
+		if err := s.set(g.text); err != nil {
+			p.add(fmt.Errorf("%s: %w", found.label, err))
 		}
 	}
-	return called, nil
+	return called, has
 }
 
 // nameOf makes a name of the host and of the port, unless that is the usual one.
@@ -269,21 +308,44 @@ func strangers(environ []string) []string {
 	for _, s := range slices.Concat(new(vcenterConfig).settings(), new(config).settings()) {
 		known = append(known, s.env)
 	}
-	ours := regexp.MustCompile(`^(VCENTER|INDEX|LOG|WATCH|VSTREAM|NATS|TLS|AUTH|OIDC|CORS|REQUEST)_`)
+	ours := regexp.MustCompile(`^(VCENTER|INDEX|LOG|WATCH|VSTREAM|NATS|TLS|AUTH|OIDC|CORS|REQUEST|CLOUDEVENT)_`)
 	service := regexp.MustCompile(`_SERVICE_(HOST|PORT)|_PORT_\d+_(TCP|UDP|SCTP)|_PORT=(tcp|udp|sctp)://`)
 	var found []string
 	for _, entry := range environ {
-		name, _, _ := strings.Cut(entry, "=")
-		if !ours.MatchString(name) || service.MatchString(entry) || slices.Contains(known, name) {
+		name, text, _ := strings.Cut(entry, "=")
+		if strings.TrimSpace(text) == "" || service.MatchString(entry) || slices.Contains(known, name) {
 			continue
 		}
-		if near := spelling.Nearest(name, known); near != "" {
+		near := nearestSetting(name, known)
+		if !ours.MatchString(name) && (near == "" || !misspelt(name)) {
+			continue
+		}
+		if near != "" {
 			name += " (did you mean " + near + "?)"
 		}
 		found = append(found, name)
 	}
 	slices.Sort(found)
 	return found
+}
+
+// nearestSetting returns the known variable that name may stand for: with the name of the
+// program in front, as many programs have it; for what is in files, where those are; or with
+// a slip. Or "".
+func nearestSetting(name string, known []string) string {
+	if bare, ok := strings.CutPrefix(name, "VSTREAM_"); ok && slices.Contains(known, bare) {
+		return bare
+	}
+	if regexp.MustCompile(`^VCENTER_(USER|USERNAME|PASS|PASSWORD)$`).MatchString(name) {
+		return "VCENTER_SECRET_PATH"
+	}
+	return spelling.Nearest(name, known)
+}
+
+// misspelt reports whether a variable begins with almost a word of ours, as VCENTRE_URL does.
+func misspelt(name string) bool {
+	word, _, ok := strings.Cut(name, "_")
+	return ok && len(word) >= 6 && spelling.Nearest(word, []string{"VCENTER", "VSTREAM"}) != ""
 }
 
 // settingsHelp is the table of settings for help texts.

@@ -36,21 +36,23 @@ type entry struct {
 }
 
 // lookup finds the value of a setting, and how to call it.
-func (s section) lookup(wanted setting) (value, label string) {
+func (s section) lookup(wanted setting) value {
 	if found, ok := s.values[wanted.key]; ok {
-		return found.value, fmt.Sprintf("%s:%d: %s%s", s.path, found.line, s.prefix, wanted.key)
+		place := fmt.Sprintf("%s:%d", s.path, found.line)
+		return value{found.value, place + ": " + s.prefix + wanted.key, place}
 	}
-	return "", s.path + ": " + s.prefix + wanted.key
+	return value{label: s.path + ": " + s.prefix + wanted.key}
 }
 
 func (s section) has(wanted setting) bool { return s.values[wanted.key].value != "" }
 
 // readFile reads a configuration file. It knows the keys of the settings and no others: a
-// misspelt one that is ignored shows much later.
-func readFile(path string) (configFile, error) {
+// misspelt one that is ignored shows much later. What can be read is returned beside the
+// problems.
+func readFile(path string) (configFile, problems) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return configFile{}, fmt.Errorf("read the configuration: %w", err)
+		return configFile{}, problems{fmt.Errorf("read the configuration: %w", err)}
 	}
 	var document, more yaml.Node
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
@@ -58,52 +60,48 @@ func readFile(path string) (configFile, error) {
 	case errors.Is(err, io.EOF): // nothing but comments
 		return configFile{global: section{path: path}}, nil
 	case err != nil:
-		return configFile{}, notYAML(path, err)
+		return configFile{}, problems{notYAML(path, err)}
 	}
 	if err := decoder.Decode(&more); !errors.Is(err, io.EOF) {
-		return configFile{}, fmt.Errorf("%s: there is more than one document in it", path)
+		return configFile{}, problems{fmt.Errorf("%s: there is more than one document in it", path)}
 	}
 	file := configFile{global: section{path: path, values: map[string]entry{}}}
-	lists, err := file.global.read(document.Content[0], "", keysOf(new(config).settings()), vcentersKey, viewsKey)
-	if err != nil {
-		return file, err
-	}
-	if file.vcenters, err = file.global.entries(lists, vcentersKey, "each vCenter", keysOf(new(vcenterConfig).settings())); err != nil {
-		return file, err
-	}
-	file.views, err = file.global.entries(lists, viewsKey, "each view", viewKeys)
-	return file, err
+	var found problems
+	lists := found.read(file.global, document.Content[0], "", keysOf(new(config).settings()), vcentersKey, viewsKey)
+	file.vcenters = found.entries(file.global, lists, vcentersKey, "each vCenter", keysOf(new(vcenterConfig).settings()))
+	file.views = found.entries(file.global, lists, viewsKey, "each view", viewKeys)
+	return file, found
 }
 
 // entries reads a list of mappings with these keys. It returns nil where there is no list.
-func (s section) entries(lists map[string]*yaml.Node, key, each string, known []string) ([]section, error) {
+func (p *problems) entries(s section, lists map[string]*yaml.Node, key, each string, known []string) []section {
 	list := lists[key]
 	if list == nil {
-		return nil, nil
+		return nil
 	}
 	if list.Kind != yaml.SequenceNode {
-		return nil, fmt.Errorf("%s:%d: %s is not a list; begin %s with a dash", s.path, list.Line, key, each)
+		p.add(fmt.Errorf("%s:%d: %s is not a list; begin %s with a dash", s.path, list.Line, key, each))
+		return nil
 	}
 	all := []section{}
 	for i, node := range list.Content {
 		e := section{path: s.path, prefix: fmt.Sprintf("%s[%d].", key, i), values: map[string]entry{}}
-		if _, err := e.read(node, "", known); err != nil {
-			return nil, err
-		}
+		p.read(e, node, "", known)
 		all = append(all, e)
 	}
-	return all, nil
+	return all
 }
 
-// read takes the settings out of a mapping. Where a known key goes on after a dot, it
+// read takes the settings of s out of a mapping. Where a known key goes on after a dot, it
 // looks within. The values of the keys in lists are returned as they are.
-func (s section) read(node *yaml.Node, within string, known []string, lists ...string) (map[string]*yaml.Node, error) {
+func (p *problems) read(s section, node *yaml.Node, within string, known []string, lists ...string) map[string]*yaml.Node {
 	node = target(node)
 	if node.Kind == yaml.ScalarNode && node.Tag == "!!null" {
-		return nil, nil
+		return nil
 	}
 	if node.Kind != yaml.MappingNode {
-		return nil, fmt.Errorf("%s:%d: there should be settings here, as in port: 8080", s.path, node.Line)
+		p.add(fmt.Errorf("%s:%d: there should be settings here, as in port: 8080", s.path, node.Line))
+		return nil
 	}
 	found := map[string]*yaml.Node{}
 	seen := map[string]bool{}
@@ -111,7 +109,8 @@ func (s section) read(node *yaml.Node, within string, known []string, lists ...s
 		name, value := node.Content[i], target(node.Content[i+1])
 		key := within + name.Value
 		if seen[key] {
-			return nil, fmt.Errorf("%s:%d: %s%s is there twice", s.path, name.Line, s.prefix, key)
+			p.add(fmt.Errorf("%s:%d: %s%s is there twice", s.path, name.Line, s.prefix, key))
+			continue
 		}
 		seen[key] = true
 		switch inner, leaf := describes(known, key); {
@@ -119,23 +118,18 @@ func (s section) read(node *yaml.Node, within string, known []string, lists ...s
 			if value.Tag != "!!null" {
 				found[key] = value
 			}
-			continue
 		case leaf && value.Kind == yaml.ScalarNode && value.Tag == "!!null":
-			continue
 		case leaf && value.Kind == yaml.ScalarNode:
 			s.values[key] = entry{value.Value, value.Line}
-			continue
 		case inner:
-			if _, err := s.read(value, key+".", known); err != nil {
-				return nil, err
-			}
-			continue
+			p.read(s, value, key+".", known)
 		case leaf:
-			return nil, fmt.Errorf("%s:%d: %s%s is not a single value", s.path, value.Line, s.prefix, key)
+			p.add(fmt.Errorf("%s:%d: %s%s is not a single value", s.path, value.Line, s.prefix, key))
+		default:
+			p.add(s.unknown(name.Line, key, known, lists))
 		}
-		return nil, s.unknown(name.Line, key, known, lists)
 	}
-	return found, nil
+	return found
 }
 
 // describes reports whether key is a setting, and whether it is the beginning of some.

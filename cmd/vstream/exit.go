@@ -29,7 +29,7 @@ const (
 // exitHelp is what help texts and documents say of exit codes.
 const exitHelp = `  0    all is well; also when the reader of the output has had enough (| head)
   1    it failed
-  2    the command line, or a filter, is not understood
+  2    the command line, or a filter, is not understood; or serve --check-config finds problems
   3    nothing matched, with --exit-status; 124 where --timeout was the end
   4    not signed in, or not permitted
   5    the server cannot be reached or trusted, or is another; a tail that has reached it once waits for it
@@ -77,7 +77,7 @@ func exitCode(err error) int {
 		return exitTimeout
 	case errors.Is(err, errNothing):
 		return exitNothing
-	case is[usageError](err), is[*client.BadRequestError](err) && !isForeign(err):
+	case is[usageError](err), is[problems](err), is[*client.BadRequestError](err) && !isForeign(err):
 		return exitUsage
 	case is[*client.UnauthenticatedError](err), is[*client.ForbiddenError](err):
 		return exitDenied

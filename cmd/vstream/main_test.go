@@ -96,7 +96,7 @@ const configurationText = `# Configuration
 'vstream serve' reads its configuration from the environment, which is enough for one vCenter, or from
 a file. What is unset or empty has its default. Lengths of time are written '90s', '1h30m', '7d' or '2w';
 sizes in plain bytes or with a unit, '512KiB' or '2GiB'. What cannot be understood is refused at the start,
-with the name of the setting.
+with the name of the setting. [Before a start](#before-a-start) all of that can be checked.
 
 ## One vCenter
 
@@ -135,9 +135,39 @@ Each vCenter has a collector, a log and limits of its own, so that one that is d
 names are part of paths, as in '/api/v1/vcenters/vc1/events'; no two may be the same. If files of one
 vCenter cannot be read at the start, the others are served, with a warning, and it is tried again.
 
-Unknown keys in the file are refused. Unknown variables that begin as settings do, with 'VCENTER_', 'LOG_',
+Unknown keys in the file are refused. Unknown variables that begin as settings do, with 'VCENTER_', 'LOG_', 'VSTREAM_',
 'TLS_', 'AUTH_' and so on, are named in a warning, since Kubernetes makes such variables from the names of
-services.
+services. Both are told with the nearest name that there is. Values that contradict one another are refused, and both are named.
+
+## Before a start
+
+'vstream serve --check-config' reads the settings and the files that they name, and tells all that is wrong at once:
+unknown keys and values, what contradicts what, secrets, certificates and tokens that cannot be read, views that cannot
+be asked for, a directory that cannot be written. It connects to nothing, changes nothing, and may run beside a server. It
+ends with 0 if a server would start, and with 2 if not, so it is good before a start: 'ExecStartPre' of systemd, an init
+container, a pipeline that rolls out a change.
+
+'''console
+$ vstream serve --config vstream.yaml --check-config
+vstream: vstream.yaml:4: there is no setting vcenters[0].secretpath; did you mean secretPath?
+vstream: vstream.yaml:6: log.maxBytes: "lots" is not a size; write for example 524288 or 256MiB
+vstream: CORS_ORIGINS: * is for servers that anybody may read, but AUTH_TOKENS_FILE says who may; name the origins whose pages may
+'''
+
+'vstream serve --print-config' writes what a server would go by as such a file, each value with where it is from: the
+environment, a line of the file, or the default. It moves a configuration from the environment into a file. Secrets
+are in files, which it names and does not read; a password in 'NATS_URL' is masked.
+
+Some settings do what they say, and may be regretted. A server warns of them at each start, and so does '--check-config':
+
+| Setting | Why |
+|---|---|
+| none of 'AUTH_TOKENS_FILE', 'OIDC_ISSUER', 'TLS_CLIENT_CA_FILE' | whoever reaches the port reads all events |
+| tokens without 'TLS_CERT_FILE' | they travel in the clear, unless a proxy in front has TLS |
+| 'VCENTER_INSECURE=true', 'VCENTER_URL=http://…' | who is on the way to the vCenter gets its password |
+| 'CORS_ORIGINS=*' | every page in a browser that reaches the port may read |
+| 'WATCH_MAX=0' | readers can use up the memory |
+| a password in 'NATS_URL' | it shows wherever the address does |
 
 ## Saved views
 
@@ -263,9 +293,11 @@ func TestVariablesThatAreNoSettingsAreNoticedButNotThoseOfServices(t *testing.T)
 	got := strangers([]string{
 		"VCENTER_URL=https://vc", "VSTREAM_CONFIG=x", "PATH=/bin", "VCENTER_SECRETPATH=/x", "LOG_LEVEL=debug",
 		"VCENTER_PORT=tcp://10.0.0.1:443", "VCENTER_PORT_443_TCP_ADDR=10.0.0.1", "VCENTER_SERVICE_HOST=10.0.0.1",
-		"VCSIM_SERVICE_PORT=1", "WATCH_MAXAGE=1h",
+		"VCSIM_SERVICE_PORT=1", "WATCH_MAXAGE=1h", "VCENTRE_URL=https://vc", "VCENTER_PASSWORD=hunter2", "VSTREAM_LOG_DIR=/x",
+		"VSTREAM_PORT=tcp://10.0.0.1:8080", "VSTREAM_SERVER=http://localhost", "LOGNAME=me", "CENTRAL_URL=x", "SHELL_NAME=x",
 	})
-	want := []string{"LOG_LEVEL", "VCENTER_SECRETPATH (did you mean VCENTER_SECRET_PATH?)", "WATCH_MAXAGE (did you mean WATCH_MAX_AGE?)"}
+	want := []string{"LOG_LEVEL", "VCENTER_PASSWORD (did you mean VCENTER_SECRET_PATH?)", "VCENTER_SECRETPATH (did you mean VCENTER_SECRET_PATH?)",
+		"VCENTRE_URL (did you mean VCENTER_URL?)", "VSTREAM_LOG_DIR (did you mean LOG_DIR?)", "WATCH_MAXAGE (did you mean WATCH_MAX_AGE?)"}
 	if !slices.Equal(got, want) {
 		t.Errorf("noticed %q, want %q", got, want)
 	}

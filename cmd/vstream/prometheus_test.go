@@ -17,7 +17,7 @@ import (
 	prom "github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/rulefmt"
 	"github.com/prometheus/prometheus/model/textparse"
-	"github.com/prometheus/prometheus/model/value"
+	staleness "github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/storage"
@@ -127,8 +127,8 @@ func (p *prometheus) take(instance, text string, real time.Time) {
 func (p *prometheus) look() {
 	p.t.Helper()
 	for _, s := range p.series {
-		if n := len(s.samples); !s.there && !value.IsStaleNaN(s.samples[n-1].F()) {
-			s.samples = append(s.samples, sample{p.now.UnixMilli(), math.Float64frombits(value.StaleNaN)})
+		if n := len(s.samples); !s.there && !staleness.IsStaleNaN(s.samples[n-1].F()) {
+			s.samples = append(s.samples, sample{p.now.UnixMilli(), math.Float64frombits(staleness.StaleNaN)})
 		}
 		s.there = false
 	}

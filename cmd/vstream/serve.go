@@ -34,22 +34,34 @@ import (
 )
 
 func serveCommand() *cobra.Command {
-	var file string
+	var (
+		file        string
+		check, show bool
+	)
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Collect the events of vCenters and serve them",
 		Long: "Collect the events of one vCenter or several and serve them over HTTP until stopped. It\n" +
 			"starts and serves even while they are down.\n\n" +
 			"One vCenter needs only the environment:\n\n" + settingsHelp() + "\n" +
-			"Several are listed in a file, --config or " + fileVariable + "; see docs/configuration.md.",
+			"Several are listed in a file, --config or " + fileVariable + "; see docs/configuration.md.\n\n" +
+			"--check-config tells all that is wrong without starting, and ends with 2 then.",
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch {
+			case check && show:
+				return usagef("--check-config and --print-config are two things to do; give only one of them")
+			case check:
+				return checkConfig(os.Getenv, os.Environ(), configPath(file), cmd.OutOrStdout(), cmd.ErrOrStderr())
+			case show:
+				return printConfig(os.Getenv, configPath(file), cmd.OutOrStdout())
+			}
 			c, err := readConfig(os.Getenv, configPath(file))
 			if err != nil {
 				return err
 			}
-			if c.vcenters[0].url == nil {
-				return errNoVCenter
+			if err := c.vcenterMissing(); err != nil {
+				return err
 			}
 			logger := newLogger(cmd.ErrOrStderr(), c.debug)
 			if names := strangers(os.Environ()); len(names) > 0 {
@@ -79,10 +91,15 @@ func serveCommand() *cobra.Command {
 			}
 			logger.Info("serving", "version", versionText(), "address", listener.Addr().String())
 			guard.Advise(listener.Addr())
+			for _, d := range c.dangers() {
+				logger.Warn("a setting may be regretted", "setting", d.setting, "why", d.text)
+			}
 			return c.serve(cmd.Context(), engine, readings, listener, guard, logger)
 		},
 	}
 	cmd.Flags().StringVar(&file, "config", "", "YAML file with the configuration")
+	cmd.Flags().BoolVar(&check, "check-config", false, "check the configuration and the files it names, without a connection, and end")
+	cmd.Flags().BoolVar(&show, "print-config", false, "print the configuration as a file, with where each value is from and without secrets, and end")
 	return cmd
 }
 
@@ -142,22 +159,7 @@ func (c *config) store(logger *slog.Logger) natslog.Config {
 func (c *config) readings(engine *natslog.Engine, logger *slog.Logger) []reading {
 	all := make([]reading, len(c.vcenters))
 	for i, v := range c.vcenters {
-		logger := logger.With("vcenter", v.name)
-		all[i] = reading{
-			vcenterConfig: v,
-			source: &vcenter.Source{
-				URL:        v.url,
-				SecretPath: v.secretPath,
-				Insecure:   v.insecure,
-				CAFile:     v.caFile,
-				Thumbprint: v.thumbprint,
-				Begin:      v.begin,
-				TypePrefix: v.typePrefix,
-				MaxBytes:   int(c.recordBytes),
-				Logger:     logger,
-			},
-			logger: logger,
-		}
+		all[i] = c.reading(v, logger.With("vcenter", v.name))
 		if engine != nil {
 			all[i].log = engine.Log(v.name)
 		} else {
@@ -165,6 +167,25 @@ func (c *config) readings(engine *natslog.Engine, logger *slog.Logger) []reading
 		}
 	}
 	return all
+}
+
+// reading makes the one for v, but for its log.
+func (c *config) reading(v vcenterConfig, logger *slog.Logger) reading {
+	return reading{
+		vcenterConfig: v,
+		source: &vcenter.Source{
+			URL:        v.url,
+			SecretPath: v.secretPath,
+			Insecure:   v.insecure,
+			CAFile:     v.caFile,
+			Thumbprint: v.thumbprint,
+			Begin:      v.begin,
+			TypePrefix: v.typePrefix,
+			MaxBytes:   int(c.recordBytes),
+			Logger:     logger,
+		},
+		logger: logger,
+	}
 }
 
 // checkFiles fails when no vCenter can be reached for want of files, so that a mistake

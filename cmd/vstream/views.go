@@ -44,13 +44,13 @@ const (
 )
 
 // readViews takes over the views of the file, or the usual ones where it does not say.
-func (c *config) readViews(views []section) error {
+func (c *config) readViews(views []section) (found problems) {
 	if views == nil {
 		c.views = defaultViews
 		return nil
 	}
 	if len(views) > maxViews {
-		return fmt.Errorf("%s: there are %d %s; more than %d are too many to choose from", views[0].path, len(views), viewsKey, maxViews)
+		return problems{fmt.Errorf("%s: there are %d %s; more than %d are too many to choose from", views[0].path, len(views), viewsKey, maxViews)}
 	}
 	var vcenters []string
 	for _, v := range c.vcenters {
@@ -59,26 +59,28 @@ func (c *config) readViews(views []section) error {
 		}
 	}
 	for _, entry := range views {
-		name, label := entry.lookup(viewName)
-		name = strings.TrimSpace(name)
-		switch {
-		case name == "":
-			return fmt.Errorf("%s is not set; set it to what the view is called", label)
-		case utf8.RuneCountInString(name) > maxViewName, strings.ContainsFunc(name, unicode.IsControl):
-			return fmt.Errorf("%s: %.70q is not a name of up to %d characters in one line", label, name, maxViewName)
-		case slices.ContainsFunc(c.views, func(v httpapi.View) bool { return v.Name == name }):
-			return fmt.Errorf("%s: another view is named %q already; give each a name of its own", label, name)
-		}
-		query, label := entry.lookup(viewQuery)
-		query = strings.TrimSpace(query)
-		if query == "" {
-			return fmt.Errorf("%s is not set; set it to what the view %q shows, as in type=VmPowered*&severity=error", label, name)
-		}
-		query, err := httpapi.ViewQuery(query, vcenters)
-		if err != nil {
-			return fmt.Errorf("%s: the view %q: %w", label, name, err)
-		}
-		c.views = append(c.views, httpapi.View{Name: name, Query: query})
+		found.add(c.readView(entry, vcenters))
 	}
+	return found
+}
+
+func (c *config) readView(view section, vcenters []string) error {
+	named, asked := view.lookup(viewName), view.lookup(viewQuery)
+	name, query := strings.TrimSpace(named.text), strings.TrimSpace(asked.text)
+	switch {
+	case name == "":
+		return fmt.Errorf("%s is not set; set it to what the view is called", named.label)
+	case utf8.RuneCountInString(name) > maxViewName, strings.ContainsFunc(name, unicode.IsControl):
+		return fmt.Errorf("%s: %.70q is not a name of up to %d characters in one line", named.label, name, maxViewName)
+	case slices.ContainsFunc(c.views, func(v httpapi.View) bool { return v.Name == name }):
+		return fmt.Errorf("%s: another view is named %q already; give each a name of its own", named.label, name)
+	case query == "":
+		return fmt.Errorf("%s is not set; set it to what the view %q shows, as in type=VmPowered*&severity=error", asked.label, name)
+	}
+	query, err := httpapi.ViewQuery(query, vcenters)
+	if err != nil {
+		return fmt.Errorf("%s: the view %q: %w", asked.label, name, err)
+	}
+	c.views = append(c.views, httpapi.View{Name: name, Query: query})
 	return nil
 }

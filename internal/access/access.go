@@ -105,17 +105,33 @@ func (g *Guard) authenticates() bool { return g.clients || g.signsIn() }
 // signsIn reports whether there are tokens to sign in with.
 func (g *Guard) signsIn() bool { return g.tokens != nil || g.issuer != nil }
 
+// What an operator should know of a server that is not for its own machine only.
+const (
+	openAdvice  = "whoever reaches the port can read all events; docs/access.md tells how to change that"
+	clearAdvice = "tokens travel in the clear: there is no TLS here; set TLS_CERT_FILE and TLS_KEY_FILE, or let clients reach only a proxy that has TLS"
+)
+
 // Advise logs what an operator should know of a server that listens on address.
 func (g *Guard) Advise(address net.Addr) {
-	if tcp, ok := address.(*net.TCPAddr); ok && tcp.IP.IsLoopback() {
-		return
+	switch g.Advice(address) {
+	case openAdvice:
+		g.logger.Warn(openAdvice)
+	case clearAdvice:
+		g.logger.Warn(clearAdvice)
 	}
-	switch {
+}
+
+// Advice is what Advise logs, or nothing.
+func (g *Guard) Advice(address net.Addr) string {
+	tcp, ok := address.(*net.TCPAddr)
+	switch loopback := ok && tcp.IP.IsLoopback(); {
+	case loopback:
 	case !g.authenticates():
-		g.logger.Info("whoever reaches the port can read all events; docs/access.md tells how to change that")
+		return openAdvice
 	case g.server == nil:
-		g.logger.Warn("tokens travel in the clear: there is no TLS here; set TLS_CERT_FILE and TLS_KEY_FILE, or let clients reach only a proxy that has TLS")
+		return clearAdvice
 	}
+	return ""
 }
 
 // Deny answers r with an error: a status, the short and the long name of the problem, and

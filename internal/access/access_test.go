@@ -293,7 +293,7 @@ func TestAdviceIsGivenWhereItMatters(t *testing.T) {
 		want    string
 	}{
 		{Config{}, loopback, ""},
-		{Config{}, everywhere, "level=INFO msg=\"whoever reaches the port"},
+		{Config{}, everywhere, "level=WARN msg=\"whoever reaches the port"},
 		{Config{TokensFile: path}, loopback, ""},
 		{Config{TokensFile: path}, everywhere, "level=WARN msg=\"tokens travel in the clear"},
 		{Config{TokensFile: path, CertFile: cert.cert, KeyFile: cert.key}, everywhere, ""},

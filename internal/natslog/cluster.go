@@ -52,25 +52,17 @@ func (e *Engine) cluster(ctx context.Context, keep func(context.Context, *nats.C
 			end(c.redact(fmt.Errorf("connection to NATS closed: %w", cmp.Or(nc.LastError(), nats.ErrConnectionClosed))))
 		}),
 	}
+	if err := c.CheckCredentials(); err != nil {
+		return fatal(of("NATS_CREDENTIALS_FILE", err))
+	}
 	if c.Credentials != "" {
-		text, err := os.ReadFile(c.Credentials)
-		if err != nil {
-			return fatal(of("NATS_CREDENTIALS_FILE", fmt.Errorf("read the credentials for NATS: %w", err)))
-		}
-		if _, err := nkeys.ParseDecoratedUserNKey(text); err != nil {
-			return fatal(of("NATS_CREDENTIALS_FILE", fmt.Errorf("%s holds no credentials of a NATS user, as nsc writes them", c.Credentials)))
-		}
 		options = append(options, nats.UserCredentials(c.Credentials))
 	}
-	if c.CAFile != "" {
-		pem, err := os.ReadFile(c.CAFile)
-		if err != nil {
-			return fatal(of("NATS_CA_FILE", fmt.Errorf("read the authorities for NATS: %w", err)))
-		}
-		roots := x509.NewCertPool()
-		if !roots.AppendCertsFromPEM(pem) {
-			return fatal(of("NATS_CA_FILE", fmt.Errorf("read the authorities for NATS: %s holds no PEM certificate", c.CAFile)))
-		}
+	roots, err := c.roots()
+	if err != nil {
+		return fatal(of("NATS_CA_FILE", err))
+	}
+	if roots != nil {
 		options = append(options, nats.Secure(&tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}))
 	}
 	nc, err := nats.Connect(c.URL, options...)
@@ -96,6 +88,44 @@ func (e *Engine) cluster(ctx context.Context, keep func(context.Context, *nats.C
 		return cause
 	}
 	return err
+}
+
+// CheckCredentials reads Credentials, if there are any, so that a mistake shows before the
+// first connection.
+func (c *Config) CheckCredentials() error {
+	if c.Credentials == "" {
+		return nil
+	}
+	text, err := os.ReadFile(c.Credentials)
+	if err != nil {
+		return fmt.Errorf("read the credentials for NATS: %w", err)
+	}
+	if _, err := nkeys.ParseDecoratedUserNKey(text); err != nil {
+		return fmt.Errorf("%s holds no credentials of a NATS user, as nsc writes them", c.Credentials)
+	}
+	return nil
+}
+
+// CheckTrust reads CAFile, if there is one, for the same reason.
+func (c *Config) CheckTrust() error {
+	_, err := c.roots()
+	return err
+}
+
+// roots returns the authorities of CAFile, or nil if there is none.
+func (c *Config) roots() (*x509.CertPool, error) {
+	if c.CAFile == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(c.CAFile)
+	if err != nil {
+		return nil, fmt.Errorf("read the authorities for NATS: %w", err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("read the authorities for NATS: %s holds no PEM certificate", c.CAFile)
+	}
+	return roots, nil
 }
 
 // dialTimeout is how long a server may take to answer a new connection.

@@ -143,7 +143,9 @@ func TestWhatDoesNotHealByItselfIsFatalAtTheStartWithOneClearLine(t *testing.T) 
 		"small messages": {func(t *testing.T) Config {
 			return clusterConfig(t, startServer(t, func(o *server.Options) { o.MaxPayload = 64 << 10 }).ClientURL())
 		}, "raise max_payload there, or lower LOG_MAX_RECORD_SIZE_BYTES"},
-		"another's stream":      {has(jetstream.StreamConfig{Name: "vstream-vc", Subjects: []string{"something"}}), "exists, but is not one of vstream's"},
+		"another's stream": {has(jetstream.StreamConfig{Name: "vstream-vc", Subjects: []string{"something"}}), "exists, but is not one of vstream's"},
+		"a newer version's": {has(jetstream.StreamConfig{Name: "vstream-vc", Subjects: []string{"vstream.vc.*"}, Metadata: map[string]string{formatKey: "2"}}),
+			"is not one of vstream's, or of a newer version's; give the vCenter another name"},
 		"stream in memory":      {has(jetstream.StreamConfig{Name: "vstream-vc", Subjects: []string{"something"}, Storage: jetstream.MemoryStorage, Metadata: ours}), "keeps events in memory, and that cannot be changed"},
 		"subjects of another's": {has(jetstream.StreamConfig{Name: "everything", Subjects: []string{"vstream.>"}}), "another stream takes the subjects of vstream-vc already"},
 	} {

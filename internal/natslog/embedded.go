@@ -52,6 +52,32 @@ func lock(dir, advice string) (unlock func(), err error) {
 	return func() { _ = file.Unlock() }, nil
 }
 
+// CheckDir reports whether logs can be kept in dir as far as that shows without a trace: that
+// it, or what is nearest above it, is a directory that can be written. It may be in use.
+func CheckDir(dir string) error {
+	for at := filepath.Clean(dir); ; at = filepath.Dir(at) {
+		info, err := os.Stat(at)
+		switch {
+		case (errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)) && at != filepath.Dir(at):
+			continue // the file that is no directory is above
+		case err != nil:
+			return fmt.Errorf("the directory for logs %s cannot be used: %w", dir, err)
+		case !info.IsDir():
+			return fmt.Errorf("%s is a file, not a directory for logs", at)
+		}
+		probe, err := os.CreateTemp(at, ".vstream-*")
+		if err != nil {
+			var failed *fs.PathError
+			if errors.As(err, &failed) {
+				err = failed.Err
+			}
+			return fmt.Errorf("the directory for logs %s cannot be written: %w", at, err)
+		}
+		_ = probe.Close()
+		return os.Remove(probe.Name())
+	}
+}
+
 // embedded calls keep with a connection to a server of its own, whose context is done when
 // ctx is or the server gives up, as it does when it cannot write.
 func (e *Engine) embedded(ctx context.Context, keep func(context.Context, *nats.Conn) error) error {
