@@ -88,7 +88,18 @@ func checkFlags(cmd *cobra.Command) error {
 			return usagef("%s contradict one another; give one of them", strings.Join(given, " and "))
 		}
 	}
-	return nil
+	return emptyFlag(cmd)
+}
+
+// emptyFlag finds a flag that is given without a value, as where a variable of a shell is not
+// set: to read on as if it were not there would do something else than was meant.
+func emptyFlag(cmd *cobra.Command) (err error) {
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if text := f.Value.String(); f.Value.Type() != fieldType && (text == "" || text == "[]") {
+			err = usagef("--%s: it is empty; leave the flag out, or give it a value", f.Name)
+		}
+	})
+	return err
 }
 
 // durationFlag is a length of time as people write them, days too.

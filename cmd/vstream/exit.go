@@ -62,6 +62,15 @@ func (e *gapError) Error() string {
 	return gapText(e.Gap) + "; what was written before is whole"
 }
 
+// A replacedError says of an AheadError what happened in the words of the command line.
+type replacedError struct {
+	*client.AheadError
+	text string
+}
+
+func (e *replacedError) Error() string { return e.text }
+func (e *replacedError) Unwrap() error { return e.AheadError }
+
 func gapText(g client.Gap) string {
 	return fmt.Sprintf("gap: up to %d events of %s were missed, for the server keeps %d to %d only, and %d was next", g.Missed, g.VCenter, g.Earliest, g.Latest, g.Requested)
 }
@@ -148,8 +157,8 @@ func say(w io.Writer, err error) {
 		text = fmt.Sprintf("%s; to wait for it: vstream tail --offset %d", absent.Detail, absent.Requested)
 	case errors.As(err, &absent) && absent.Range != nil:
 		text = fmt.Sprintf("%s; for the next one: vstream get --offset %d --max-events 1", absent.Detail, absent.Requested)
-	case errors.As(err, &ahead):
-		text += " (--cursor, --cursor-file)"
+	case errors.As(err, &ahead) && !is[*replacedError](err):
+		text += " (--cursor)"
 	case is[*client.UnreachableError](err):
 		text += " (--server, --context)"
 	case errors.As(err, &trust):

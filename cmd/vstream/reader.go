@@ -38,6 +38,7 @@ type reader struct {
 	connected bool
 	away      bool      // and the person was told
 	single    bool      // one vCenter is named
+	command   string    // what this is called
 	from      time.Time // events before are left out until one is not; zero: none
 	failed    int       // events that could not be written in the form
 }
@@ -90,6 +91,7 @@ func (r *reader) prepare(cmd *cobra.Command) (options []client.ReadOption, err e
 		r.server = r.server.VCenter(names[0]) // which offsets are of
 		delete(r.values, "vcenter")
 	}
+	r.command = cmd.Name()
 	r.sayKept(cmd)
 	r.vcenters = vcenterNames{server: r.server}
 	r.first = map[string]vstream.Offset{}
@@ -192,7 +194,23 @@ func (r *reader) explain(err error) error {
 		}
 		return usagef("--vcenter: %s; %s", text, advice)
 	}
+	var ahead *client.AheadError
+	if errors.As(err, &ahead) {
+		return r.explainAhead(ahead)
+	}
 	return r.filter.explain(err)
+}
+
+// explainAhead says what to do about a log that is another one now.
+func (r *reader) explainAhead(err *client.AheadError) error {
+	what, _, _ := strings.Cut(err.Error(), "; ")
+	switch {
+	case r.cursorFile != "":
+		return &replacedError{err, fmt.Sprintf("%s; look whether the server is the right one, then remove %s, and begin with --all or --since", what, r.cursorFile)}
+	case r.connected:
+		return &replacedError{err, fmt.Sprintf("the log behind the server was replaced by another while it was read (%s); start vstream %s again", what, r.command)}
+	}
+	return err
 }
 
 // saveEvery is how much time passes between two times that a place is kept. Only a crash
@@ -249,10 +267,11 @@ func (r *reader) reached() {
 	r.connected, r.away = true, false
 }
 
-// gap tells what was missed. A place that somebody asked for by its number has to be there.
+// gap tells what was missed. A place that somebody asked for by its number has to be there; one
+// that was kept may be gone.
 func (r *reader) gap(g client.Gap) error {
 	switch {
-	case !r.connected && r.exact():
+	case !r.connected && r.exact() && !r.kept():
 		return &client.ExpiredError{VCenter: g.VCenter, Requested: g.Requested, Earliest: g.Earliest, Latest: g.Latest, Missed: g.Missed}
 	case r.failOnGap:
 		return &gapError{g}

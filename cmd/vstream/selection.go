@@ -92,7 +92,10 @@ type listFlag struct {
 }
 
 func (l *listFlag) String() string { return "" }
-func (l *listFlag) Type() string   { return "glob" }
+func (l *listFlag) Type() string   { return fieldType }
+
+// fieldType is what the values of a field are. They are refused where they are empty.
+const fieldType = "glob"
 
 func (l *listFlag) Set(text string) error {
 	if strings.TrimSpace(text) == "" {
@@ -139,6 +142,11 @@ func (f *filter) options() ([]client.ReadOption, error) {
 		}
 	}
 	f.named = values
+	for _, text := range values["severity"] {
+		if ordered.MatchString(text) {
+			return nil, usagef("--severity: %q: severities have no order; name all that you want, as in --severity warning,error", text)
+		}
+	}
 	var options []client.ReadOption
 	for _, of := range fields {
 		if given := values[of.name]; len(given) > 0 {
@@ -160,6 +168,9 @@ func (f *filter) options() ([]client.ReadOption, error) {
 	}
 	return options, nil
 }
+
+// ordered is how people write a severity and those above or below.
+var ordered = regexp.MustCompile(`(?i)^\s*([<>]=?\s*[a-z]+|[a-z]+\s*[+-])\s*$`)
 
 // explain adds the expression to what a server says of it.
 func (f *filter) explain(err error) error {
@@ -211,7 +222,7 @@ type moment struct {
 	at    time.Time
 }
 
-const momentHelp = "as 15m (ago), today, yesterday, 2026-11-22, '2026-11-22 09:00' or in RFC 3339"
+const momentHelp = "as 15m (ago), 09:00, today, yesterday, 2026-11-22, '2026-11-22 09:00' or in RFC 3339"
 
 func (m *moment) flag() pflag.Value {
 	return &flagValue{kind: "time", set: to(m, func(s string) (moment, error) { return parseMoment(s, time.Now()) })}
@@ -220,7 +231,11 @@ func (m *moment) flag() pflag.Value {
 // inWords is a length of time as journalctl takes it: 2 hours.
 var inWords = regexp.MustCompile(`^(\d+) ?(?:(s)ec(?:ond)?s?|(m)in(?:ute)?s?|(h)ours?|(d)ays?|(w)eeks?)$`)
 
-var numeric = regexp.MustCompile(`^\d+$`)
+var (
+	numeric = regexp.MustCompile(`^\d+$`)
+	seconds = regexp.MustCompile(`^@(\d{1,11})(?:\.(\d{1,9}))?$`) // since 1970, as date takes them
+	years   = regexp.MustCompile(`^(\d{1,3}) ?y(?:ears?)?$`)
+)
 
 // parseMoment reads a time. Without a zone it is local.
 func parseMoment(text string, now time.Time) (moment, error) {
@@ -236,15 +251,32 @@ func parseMoment(text string, now time.Time) (moment, error) {
 	if t, err := time.Parse(time.RFC3339, text); err == nil {
 		return moment{given: true, at: t}, nil
 	}
-	for _, layout := range []string{time.DateOnly, "2006-01-02 15:04", time.DateTime, "2006-01-02T15:04:05"} {
+	for _, layout := range []string{time.DateOnly, "2006-01-02 15:04", time.DateTime, "2006-01-02T15:04", "2006-01-02T15:04:05"} {
 		if t, err := time.ParseInLocation(layout, text, now.Location()); err == nil {
 			return moment{given: true, at: t}, nil
 		}
 	}
+	for _, layout := range []string{"15:04", time.TimeOnly} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return moment{given: true, at: time.Date(now.Year(), now.Month(), now.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), now.Location())}, nil
+		}
+	}
+	if m := seconds.FindStringSubmatch(text); m != nil {
+		whole, _ := strconv.ParseInt(m[1], 10, 64)
+		part, _ := strconv.ParseInt((m[2] + "000000000")[:9], 10, 64)
+		return moment{given: true, at: time.Unix(whole, part)}, nil
+	}
 	if numeric.MatchString(text) {
+		if len(text) > 8 {
+			return moment{}, fmt.Errorf("%q has no unit; seconds since 1970 are written @%s", text, text)
+		}
 		return moment{}, fmt.Errorf("%q has no unit; write for example 15m, or a time in RFC 3339", text)
 	}
-	length := strings.TrimSuffix(text, " ago")
+	length := strings.TrimPrefix(strings.TrimSuffix(text, " ago"), "-")
+	if m := years.FindStringSubmatch(length); m != nil {
+		n, _ := strconv.Atoi(m[1])
+		return moment{given: true, at: now.AddDate(-n, 0, 0)}, nil
+	}
 	if m := inWords.FindStringSubmatch(length); m != nil {
 		length = strings.Join(m[1:], "")
 	}
@@ -274,6 +306,14 @@ func (m moment) since() client.ReadOption {
 	return client.Since(m.at)
 }
 
+// inOrder refuses a time that ends before it begins.
+func inOrder(since, until moment) error {
+	if since.given && until.given && until.time().Before(since.time()) {
+		return usagef("--until is before --since; exchange them, or leave one out")
+	}
+	return nil
+}
+
 // A span is from where to where to read: flags.
 type span struct {
 	since, until moment
@@ -298,6 +338,9 @@ func (s *span) addFlags(cmd *cobra.Command, last int) {
 // options returns where to begin and end. Without a word it is at the last events, or where
 // there are none to begin with (n is 0), at the oldest.
 func (s *span) options(changed func(string) bool) ([]client.ReadOption, error) {
+	if err := inOrder(s.since, s.until); err != nil {
+		return nil, err
+	}
 	var options []client.ReadOption
 	switch {
 	case s.newestSince(changed) && s.last >= 0:

@@ -42,6 +42,9 @@ func statsCommand() *cobra.Command {
 				return usagef("--by: events are not counted by %q%s", c.by, alternatives(c.by, countable))
 			}
 			options, err := c.options()
+			if err == nil {
+				err = inOrder(c.since, c.until)
+			}
 			if err != nil {
 				return err
 			}
