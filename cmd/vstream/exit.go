@@ -62,14 +62,14 @@ func (e *gapError) Error() string {
 	return gapText(e.Gap) + "; what was written before is whole"
 }
 
-// A replacedError says of an AheadError what happened in the words of the command line.
-type replacedError struct {
-	*client.AheadError
+// A toldError is an error in the words of the command line, with what to do.
+type toldError struct {
+	error
 	text string
 }
 
-func (e *replacedError) Error() string { return e.text }
-func (e *replacedError) Unwrap() error { return e.AheadError }
+func (e *toldError) Error() string { return e.text }
+func (e *toldError) Unwrap() error { return e.error }
 
 func gapText(g client.Gap) string {
 	return fmt.Sprintf("gap: up to %d events of %s were missed, for the server keeps %d to %d only, and %d was next", g.Missed, g.VCenter, g.Earliest, g.Latest, g.Requested)
@@ -137,6 +137,7 @@ func say(w io.Writer, err error) {
 	switch {
 	case errors.Is(err, errStopped):
 		return
+	case is[*toldError](err):
 	case is[*client.BadRequestError](err) && isForeign(err):
 		text = "the server does not understand what it is asked; if it has TLS, write https:// before its address, else look whether it is a vstream server (--server, --context)"
 	case isForeign(err):
@@ -157,7 +158,7 @@ func say(w io.Writer, err error) {
 		text = fmt.Sprintf("%s; to wait for it: vstream tail --offset %d", absent.Detail, absent.Requested)
 	case errors.As(err, &absent) && absent.Range != nil:
 		text = fmt.Sprintf("%s; for the next one: vstream get --offset %d --max-events 1", absent.Detail, absent.Requested)
-	case errors.As(err, &ahead) && !is[*replacedError](err):
+	case errors.As(err, &ahead):
 		text += " (--cursor)"
 	case is[*client.UnreachableError](err):
 		text += " (--server, --context)"

@@ -1,9 +1,14 @@
 package main
 
 import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
+
+	"vstream/client"
 )
 
 func TestTimesAreReadAsPeopleWriteThem(t *testing.T) {
@@ -69,5 +74,24 @@ func TestTheRateTellsHowLongItTakes(t *testing.T) {
 		if got != want {
 			t.Errorf("it says %q, want %q", got, want)
 		}
+	}
+}
+
+// A server that has events of both Administrator and LAB\\Administrator, the first of which is
+// what people write when they mean the other.
+func TestABareUserNameIsSaidToLeaveOutThoseOfDomains(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n := map[string]int{"Administrator": 1, `*\Administrator`: 7, "root": 3}[r.URL.Query().Get("user")]
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"complete":true,"events":%d,"facets":{}}`, n)
+	}))
+	defer server.Close()
+	c, err := client.New(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := filter{named: map[string][]string{"user": {"Administrator,root", `!*\amara`, "*"}}}
+	if got := f.unseen(t.Context(), c); len(got) != 1 || got[0] != `'*\Administrator' finds the users of that name in domains` {
+		t.Errorf("it says %q", got)
 	}
 }

@@ -139,7 +139,12 @@ func (r *reader) run(cmd *cobra.Command, out io.Writer, options []client.ReadOpt
 		read = r.server.Watch
 		var looking sync.WaitGroup
 		looking.Go(func() { untilUnread(ctx, out, func() { cancel(brokenPipe) }) })
-		looking.Go(func() { r.sayUnseen(ctx) })
+		looking.Go(func() {
+			r.sayUnseen(ctx)
+			if r.reaches() {
+				r.sayReach(ctx, r.server, r.since)
+			}
+		})
 		defer looking.Wait()
 		defer cancel(nil)
 	}
@@ -154,24 +159,57 @@ func (r *reader) run(cmd *cobra.Command, out io.Writer, options []client.ReadOpt
 	case err != nil:
 	case r.failed > 0:
 		err = usagef("%d events could not be written", r.failed)
-	case r.written == 0:
-		err = r.nothing(bounded, cmd)
+	default:
+		if !r.follow {
+			r.sayMore(bounded, cmd)
+		}
+		if r.written == 0 {
+			err = r.nothing(cmd)
+		}
 	}
 	return w, r.explain(err)
 }
 
-// nothing says that nothing matched, and why that may be.
-func (r *reader) nothing(ctx context.Context, cmd *cobra.Command) error {
-	if !r.follow {
-		r.sayUnseen(ctx)
-	}
+// nothing says that nothing matched.
+func (r *reader) nothing(cmd *cobra.Command) error {
 	switch {
 	case r.exitStatus:
 		return errNothing
-	case r.forPeople() && (r.last > 0 || !cmd.Flags().Changed("last")):
+	case !r.forPeople() || r.last == 0 && cmd.Flags().Changed("last"):
+	case r.since.given && r.since.time().After(time.Now()):
+		r.talk("no events found; --since is still to come")
+	default:
 		r.talk("no events found")
 	}
 	return nil
+}
+
+// sayMore tells of what there is beside what was written, or why that is nothing.
+func (r *reader) sayMore(ctx context.Context, cmd *cobra.Command) {
+	if r.written == 0 || r.forPeople() && len(r.named["user"]) > 0 {
+		r.sayUnseen(ctx)
+	}
+	if r.reaches() {
+		r.sayReach(ctx, r.server, r.since)
+	}
+	if r.quiet || !r.forPeople() || r.command != "get" || r.written < getLast || r.since.given || r.exact() || r.all || r.max > 0 || r.kept() || cmd.Flags().Changed("last") {
+		return
+	}
+	options, err := r.filter.options()
+	if err != nil {
+		return
+	}
+	if r.until.given {
+		options = append(options, client.Until(r.until.time()))
+	}
+	if all, err := r.server.Facets(ctx, append(options, client.Top(1))...); err == nil && all.Complete && all.Events > r.written {
+		r.talk("%d more; see --all, --since and --last", all.Events-r.written)
+	}
+}
+
+// reaches reports whether a person wants to know that the log does not reach back so far.
+func (r *reader) reaches() bool {
+	return r.since.given && !r.kept() && (r.forPeople() || r.command == "export")
 }
 
 // sayUnseen tells which names in filters no event has, which may be misspelt.
@@ -206,9 +244,9 @@ func (r *reader) explainAhead(err *client.AheadError) error {
 	what, _, _ := strings.Cut(err.Error(), "; ")
 	switch {
 	case r.cursorFile != "":
-		return &replacedError{err, fmt.Sprintf("%s; look whether the server is the right one, then remove %s, and begin with --all or --since", what, r.cursorFile)}
+		return &toldError{err, fmt.Sprintf("%s; look whether the server is the right one, then remove %s, and begin with --all or --since", what, r.cursorFile)}
 	case r.connected:
-		return &replacedError{err, fmt.Sprintf("the log behind the server was replaced by another while it was read (%s); start vstream %s again", what, r.command)}
+		return &toldError{err, fmt.Sprintf("the log behind the server was replaced by another while it was read (%s); start vstream %s again", what, r.command)}
 	}
 	return err
 }

@@ -151,6 +151,10 @@ func TestTailGoesOnWhenTheServerForgetsItsLogAndTheVCenterIsTheSame(t *testing.T
 	if now, same := cursorIn(t, place); now <= at || same != tag {
 		t.Errorf("the place has moved from %d of %s to %d of %s", at, tag, now, same)
 	}
+	newest := start(t, nil, "get", "-S", strings.TrimSuffix(l.base, "/api/v1"))
+	if code := exitOf(newest); code != 0 || !regexp.MustCompile(`\nvstream: \d+ more; see --all, --since and --last\n`).MatchString(newest.text()) {
+		t.Errorf("get ends with %d and says %s", code, newest.text())
+	}
 	all := l.tail("--all", "--max-events", "80")
 	if code := exitOf(all); code != 0 || all.text() != first.text()+again.text() {
 		t.Errorf("%d events were read, %d in two parts", strings.Count(all.text(), "\n"), strings.Count(first.text()+again.text(), "\n"))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -188,21 +189,30 @@ func (f *filter) unseen(ctx context.Context, server *client.Client) []string {
 	asked := 0
 	var found []string
 	for _, of := range fields {
-		if of.name == "severity" || of.name == "vcenter" || !slices.Contains(countable, of.name) {
-			continue // the server refuses those that there are not, or does not count by it
+		if of.name == "severity" || of.name == "vcenter" {
+			continue // the server refuses those that there are not
 		}
 		for _, value := range strings.Split(strings.Join(f.named[of.name], ","), ",") {
-			if value = strings.TrimSpace(value); value == "" || strings.HasPrefix(value, "!") || strings.Contains(value, "*") || asked == most {
+			if value = strings.TrimSpace(value); strings.Trim(value, "*") == "" || strings.HasPrefix(value, "!") || asked == most {
 				continue
 			}
 			asked++
 			with, err := server.Facets(ctx, of.option(value), client.Top(1))
-			if err != nil || with.Events > 0 || !with.Complete {
+			if err != nil || !with.Complete {
+				continue
+			}
+			glob := strings.Contains(value, "*")
+			if with.Events > 0 {
+				if of.name == "user" && !glob && !strings.Contains(value, `\`) && eventsOf(ctx, server, client.User(`*\`+value)) > 0 {
+					found = append(found, fmt.Sprintf(`'*\%s' finds the users of that name in domains`, output.Clean(value)))
+				}
 				continue
 			}
 			value = output.Clean(value)
 			text := fmt.Sprintf("the server has no event with the %s %q so far", of.name, value)
-			if all, err := server.Facets(ctx, client.Top(100)); err == nil {
+			if glob {
+				text = fmt.Sprintf("the server has no event with a %s like %q so far; case counts for nothing, and * stands for any characters", of.name, value)
+			} else if all, err := server.Facets(ctx, client.Top(100)); err == nil && slices.Contains(countable, of.name) {
 				var known []string
 				for _, v := range all.Facets[of.name].Values {
 					known = append(known, output.Clean(v.Value))
@@ -213,6 +223,15 @@ func (f *filter) unseen(ctx context.Context, server *client.Client) []string {
 		}
 	}
 	return found
+}
+
+// eventsOf returns how many events pass a filter; 0 where that is not known.
+func eventsOf(ctx context.Context, server *client.Client, filter client.ReadOption) int64 {
+	counted, err := server.Facets(ctx, filter, client.Top(1))
+	if err != nil {
+		return 0
+	}
+	return counted.Events
 }
 
 // A moment is a time that somebody named: how long ago it was, or when.
@@ -314,6 +333,28 @@ func inOrder(since, until moment) error {
 	return nil
 }
 
+// sayReach tells where the log begins, if that is behind what was asked for.
+func (c *connection) sayReach(ctx context.Context, server *client.Client, since moment) {
+	if c.quiet {
+		return
+	}
+	if oldest := oldestTime(ctx, server); oldest.After(since.time().Add(time.Second)) {
+		c.talk("the log reaches back to %s only", oldest.Local().Format(time.DateTime))
+	}
+}
+
+// oldestTime returns the time of the oldest event that the server keeps; zero where that is
+// not known.
+func oldestTime(ctx context.Context, server *client.Client) (oldest time.Time) {
+	giveUp := client.OnReconnect(func(r client.Reconnect) error { return cmp.Or(r.Err, errStopped) })
+	for e, err := range server.List(ctx, client.Earliest(), client.Limit(1), giveUp) {
+		if err == nil {
+			oldest = e.Time
+		}
+	}
+	return oldest
+}
+
 // A span is from where to where to read: flags.
 type span struct {
 	since, until moment
@@ -330,7 +371,7 @@ func (s *span) addFlags(cmd *cobra.Command, last int) {
 	flags.Var(s.until.flag(), "until", "end with the last event of this time")
 	flags.StringVar(&s.offset, "offset", "", "begin with the event of this id or the next later one; earliest, latest or now")
 	flags.StringVar(&s.cursor, "cursor", "", "begin behind this place, as vc1.4711")
-	flags.IntVarP(&s.last, "last", "n", last, "begin with so many of the newest events; with --since, of those of this time")
+	flags.IntVarP(&s.last, "last", "n", last, "begin with so many of the newest events; with --since, which alone begins with the first event of its time, the newest of that time")
 	flags.BoolVar(&s.all, "all", false, "begin with the oldest event")
 	flags.StringVar(&s.cursorFile, "cursor-file", "", "keep the place behind the last event in this file, and begin there, whatever else is said, if one is kept")
 }
