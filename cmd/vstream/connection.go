@@ -181,6 +181,8 @@ func (c *connection) resolve() (target contexts.Context, name string, err error)
 			if of, err = file.Get(name); err != nil {
 				return target, "", usageError{err}
 			}
+		} else if len(file.Contexts) > 0 {
+			return target, "", usageError{noContext(file)}
 		}
 	}
 	if name == "" {
@@ -232,6 +234,12 @@ func (c *connection) open(cmd *cobra.Command) (*client.Client, error) {
 	target, name, err := c.resolve()
 	if err != nil {
 		return nil, err
+	}
+	switch {
+	case target.CertFile != "" && target.KeyFile == "":
+		return nil, usagef("--key-file is missing: the key of the certificate %s", target.CertFile)
+	case target.KeyFile != "" && target.CertFile == "":
+		return nil, usagef("--cert-file is missing: the certificate of the key %s", target.KeyFile)
 	}
 	c.stderr = cmd.ErrOrStderr()
 	options := []client.Option{client.WithUserAgent("vstream/" + versionText() + " (" + runtime.GOOS + ")"), client.WithLogger(slog.New(talker{c}))}

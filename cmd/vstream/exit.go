@@ -131,6 +131,7 @@ func say(w io.Writer, err error) {
 		expired   *client.ExpiredError
 		absent    *client.NotFoundError
 		ahead     *client.AheadError
+		place     *client.CheckpointError
 		trust     *client.TLSError
 	)
 	text := err.Error()
@@ -160,6 +161,13 @@ func say(w io.Writer, err error) {
 		text = fmt.Sprintf("%s; for the next one: vstream get --offset %d --max-events 1", absent.Detail, absent.Requested)
 	case errors.As(err, &ahead):
 		text += " (--cursor)"
+	case errors.As(err, &refused) && refused.Parameter == "until":
+		text, _, _ = strings.Cut(text, "; ")
+		text += "; leave --until out, or say with --since where to begin"
+	case errors.As(err, &place):
+		// There it is any place, here it is what --cursor-file names.
+		text = strings.Replace(text, "the checkpoint "+place.Path, "the cursor file "+place.Path, 1)
+		text = strings.Replace(text, "no checkpoint;", "none;", 1)
 	case is[*client.UnreachableError](err):
 		text += " (--server, --context)"
 	case errors.As(err, &trust):

@@ -2,13 +2,17 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"vstream"
 	"vstream/client"
+	"vstream/internal/output"
 )
 
 func TestTimesAreReadAsPeopleWriteThem(t *testing.T) {
@@ -93,5 +97,40 @@ func TestABareUserNameIsSaidToLeaveOutThoseOfDomains(t *testing.T) {
 	f := filter{named: map[string][]string{"user": {"Administrator,root", `!*\amara`, "*"}}}
 	if got := f.unseen(t.Context(), c); len(got) != 1 || got[0] != `'*\Administrator' finds the users of that name in domains` {
 		t.Errorf("it says %q", got)
+	}
+}
+
+func TestTwoThatKeepTheirPlaceInOneFileAreTold(t *testing.T) {
+	c, err := client.New("http://127.0.0.1:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "place")
+	var said strings.Builder
+	keeping := func() *flushing {
+		r := &reader{connection: connection{stderr: &said}, span: span{cursorFile: path}}
+		f := &flushing{Checkpoint: c.CheckpointFile(path), r: r, w: output.NewWriter(io.Discard, nil)}
+		if _, err := f.Load(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	save := func(f *flushing, offset vstream.Offset) {
+		if err := f.Save(t.Context(), vstream.Cursor{"vc1": {Offset: offset}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	one := keeping()
+	save(one, 1)
+	save(one, 2)
+	two := keeping()
+	save(two, 3)
+	if said.Len() > 0 {
+		t.Fatalf("one after the other are told %q", said.String())
+	}
+	save(one, 4)
+	save(one, 5)
+	if want := "vstream: another process keeps its place in " + path + ", too; give each a file of its own\n"; said.String() != want {
+		t.Errorf("they are told %q", said.String())
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -132,7 +133,7 @@ func (r *reader) run(cmd *cobra.Command, out io.Writer, options []client.ReadOpt
 	options = append(options, client.OnGap(r.gap), client.OnReconnect(r.reconnect), client.OnBookmark(func(client.Bookmark) { r.reached() }))
 	if r.cursorFile != "" {
 		// What is kept has been written.
-		options = append(options, client.WithCheckpoint(&flushing{r.server.CheckpointFile(r.cursorFile), r, w}), client.SaveEvery(saveEvery))
+		options = append(options, client.WithCheckpoint(&flushing{Checkpoint: r.server.CheckpointFile(r.cursorFile), r: r, w: w}), client.SaveEvery(saveEvery))
 	}
 	read := r.server.List
 	if r.follow {
@@ -362,11 +363,19 @@ func (r *reader) printAddress(cmd *cobra.Command, options []client.ReadOption) e
 	return err
 }
 
-// flushing keeps a place once all before it is written.
+// flushing keeps a place once all before it is written. It tells when another process keeps
+// its place in the same file, by which each would skip or repeat what the other has read.
 type flushing struct {
 	client.Checkpoint
-	r *reader
-	w *output.Writer
+	r    *reader
+	w    *output.Writer
+	last os.FileInfo // of the file as we have left it; nil where there was none
+	told bool
+}
+
+func (f *flushing) Load(ctx context.Context) (vstream.Cursor, error) {
+	f.last, _ = os.Stat(f.r.cursorFile)
+	return f.Checkpoint.Load(ctx)
 }
 
 func (f *flushing) Save(ctx context.Context, c vstream.Cursor) error {
@@ -376,7 +385,16 @@ func (f *flushing) Save(ctx context.Context, c vstream.Cursor) error {
 		}
 		c = f.r.at
 	}
-	return f.Checkpoint.Save(ctx, c)
+	now, err := os.Stat(f.r.cursorFile)
+	if err == nil && !f.told && (f.last == nil || !os.SameFile(f.last, now) || !f.last.ModTime().Equal(now.ModTime())) {
+		f.told = true
+		fmt.Fprintf(f.r.stderr, "vstream: another process keeps its place in %s, too; give each a file of its own\n", f.r.cursorFile)
+	}
+	if err := f.Checkpoint.Save(ctx, c); err != nil {
+		return err
+	}
+	f.last, _ = os.Stat(f.r.cursorFile)
+	return nil
 }
 
 // vcenterNames finds out how the vCenters are called that events are from.

@@ -243,8 +243,9 @@ type moment struct {
 
 const momentHelp = "as 15m (ago), 09:00, today, yesterday, 2026-11-22, '2026-11-22 09:00' or in RFC 3339"
 
-func (m *moment) flag() pflag.Value {
-	return &flagValue{kind: "time", set: to(m, func(s string) (moment, error) { return parseMoment(s, time.Now()) })}
+// flag is a flag that sets m, which is what text says to begin with.
+func (m *moment) flag(text string) pflag.Value {
+	return &flagValue{text: text, kind: "time", set: to(m, func(s string) (moment, error) { return parseMoment(s, time.Now()) })}
 }
 
 // inWords is a length of time as journalctl takes it: 2 hours.
@@ -367,8 +368,8 @@ type span struct {
 
 func (s *span) addFlags(cmd *cobra.Command, last int) {
 	flags := cmd.Flags()
-	flags.VarP(s.since.flag(), "since", "s", "begin with the first event of this time, "+momentHelp)
-	flags.Var(s.until.flag(), "until", "end with the last event of this time")
+	flags.VarP(s.since.flag(""), "since", "s", "begin with the first event of this time, "+momentHelp)
+	flags.Var(s.until.flag(""), "until", "end with the last event of this time")
 	flags.StringVar(&s.offset, "offset", "", "begin with the event of this id or the next later one; earliest, latest or now")
 	flags.StringVar(&s.cursor, "cursor", "", "begin behind this place, as vc1.4711")
 	flags.IntVarP(&s.last, "last", "n", last, "begin with so many of the newest events; with --since, which alone begins with the first event of its time, the newest of that time")

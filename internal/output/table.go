@@ -215,9 +215,11 @@ func (g *grid) titles() []string {
 }
 
 // row appends a line. What is too long for its column is cut on a terminal, and elsewhere
-// moves what follows. The last column is not padded.
+// moves what follows, until columns that are not full make up for it. The last column is not
+// padded.
 func (g *grid) row(to []byte, cells []string) []byte {
 	cut := g.fits && g.Width > 0
+	over := 0 // by how much we are behind where the column begins
 	for i, text := range cells {
 		if i == len(cells)-1 {
 			if cut {
@@ -228,7 +230,10 @@ func (g *grid) row(to []byte, cells []string) []byte {
 		if cut && !g.Columns[g.shown[i]].Fit {
 			text = cutBeginning(text, g.widths[i])
 		}
-		pad := g.widths[i] - utf8.RuneCountInString(text)
+		pad := g.widths[i] - utf8.RuneCountInString(text) - over
+		if over = max(-pad, 0); g.widths[i] == 0 {
+			over = 0
+		}
 		color := ""
 		if g.Color && g.Columns[g.shown[i]].Name == "severity" {
 			color = colors[text]
