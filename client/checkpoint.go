@@ -76,7 +76,7 @@ func (f *FileCheckpoint) Load(context.Context) (vstream.Cursor, error) {
 		return nil, damaged
 	}
 	if in.Server != f.server {
-		return nil, &CheckpointError{Path: f.path, Reason: fmt.Sprintf("is of the server %s, and this is %s; name another file, or remove it to begin anew",
+		return nil, &CheckpointError{Path: f.path, Reason: fmt.Sprintf("is of the server %s, and this is %s; if they are the same, write its address as then, else name another file, or remove it to begin anew",
 			printable(in.Server, 200), f.server)}
 	}
 	c, err := vstream.ParseCursor(in.Cursor)

@@ -178,7 +178,7 @@ func TestACheckpointFileThatCannotBeUsedSaysWhatToDo(t *testing.T) {
 	}
 	var refused *client.CheckpointError
 	if _, err := there.CheckpointFile(path).Load(ctx); !errors.As(err, &refused) ||
-		!strings.Contains(err.Error(), "is of the server http://localhost:8080, and this is http://localhost:8081; name another file") {
+		!strings.Contains(err.Error(), "is of the server http://localhost:8080, and this is http://localhost:8081; if they are the same, write its address as then, else name another file") {
 		t.Errorf("of another server: %v", err)
 	}
 	for _, damage := range []string{"", "\n", string(whole[:len(whole)/2]), "vc1.7", `{"server":"http://localhost:8080","cursor":"vc1.7"}`,

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -163,6 +164,11 @@ func parseBase(text string) (*url.URL, error) {
 		return nil, errors.New("the address of the server holds a user or a password; leave it out, and authenticate with a token")
 	case u.RawQuery != "" || u.Fragment != "":
 		return nil, errors.New("the address of the server holds a query; give scheme, host and port only, and what to read as options")
+	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return nil, errors.New("the address of the server has a port that there is not; ports are 1 to 65535")
+		}
 	}
 	path := strings.TrimSuffix(strings.TrimRight(u.Path, "/"), apiPath)
 	return &url.URL{Scheme: u.Scheme, Host: strings.ToLower(u.Host), Path: strings.TrimRight(path, "/")}, nil

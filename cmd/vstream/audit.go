@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"sync"
 	"text/tabwriter"
 	"time"
 
@@ -16,7 +17,6 @@ import (
 	"vstream/client"
 	"vstream/internal/cloudevent"
 	"vstream/internal/collector"
-	"vstream/internal/duration"
 	"vstream/internal/memlog"
 )
 
@@ -26,8 +26,9 @@ const auditSettle = 30 * time.Second
 
 func auditCommand() *cobra.Command {
 	var (
-		file, back string
-		held       connection
+		file string
+		back = moment{given: true, ago: 24 * time.Hour}
+		held connection
 	)
 	cmd := &cobra.Command{
 		Use:   "audit",
@@ -41,6 +42,10 @@ func auditCommand() *cobra.Command {
 			"repetitions that a vCenter removes from its history.",
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			since := time.Since(back.time())
+			if since <= auditSettle {
+				return usagef("--since: %v is too short; the newest %v are left out, for they may be on their way", since.Round(time.Second), auditSettle)
+			}
 			c, err := readConfig(os.Getenv, configPath(file))
 			if err != nil {
 				return err
@@ -52,13 +57,6 @@ func auditCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			since, err := duration.Parse(back)
-			if err != nil {
-				return fmt.Errorf("--since: %w", err)
-			}
-			if since <= auditSettle {
-				return fmt.Errorf("--since: %v is too short; the newest %v are left out, for they may be on their way", since, auditSettle)
-			}
 			if c.vcenters[0].url == nil {
 				return errNoVCenter
 			}
@@ -68,20 +66,20 @@ func auditCommand() *cobra.Command {
 			}
 			ctx, cancel := held.bounded(cmd)
 			defer cancel()
-			return ended(ctx, cmd, auditAll(ctx, cmd.OutOrStdout(), server, readings, since))
+			return ended(ctx, cmd, auditAll(ctx, cmd.OutOrStdout(), cmd.ErrOrStderr(), server, readings, since))
 		},
 	}
 	cmd.Flags().StringVar(&file, "config", "", "YAML file with the configuration")
-	cmd.Flags().StringVar(&back, "since", "24h", "how far to look back, as in 24h or 7d")
+	cmd.Flags().Var(back.flag("24h"), "since", "how far to look back, "+momentHelp)
 	held.addFlags(cmd)
 	return cmd
 }
 
 // auditAll compares one vCenter after the other and prints a line for each.
-func auditAll(ctx context.Context, out io.Writer, server *client.Client, readings []reading, since time.Duration) error {
+func auditAll(ctx context.Context, out, stderr io.Writer, server *client.Client, readings []reading, since time.Duration) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	defer table.Flush()
-	fmt.Fprintln(table, "VCENTER\tFROM\tTO\tEVENTS\tMISSING\tEXTRA\tFOLDED")
+	header := sync.OnceFunc(func() { fmt.Fprintln(table, "VCENTER\tFROM\tTO\tEVENTS\tMISSING\tEXTRA\tFOLDED") })
 	missing := int64(0)
 	var failed error
 	for _, r := range readings {
@@ -94,6 +92,10 @@ func auditAll(ctx context.Context, out io.Writer, server *client.Client, reading
 		if a.Events == 0 && a.Extra > 0 {
 			failed = errors.Join(failed, fmt.Errorf("%s: nothing could be compared: the vCenter's history does not reach back to what the server holds", r.name))
 		}
+		if !a.From.Before(a.To) {
+			fmt.Fprintf(stderr, "vstream: %s: nothing was compared: all that the server holds is of the last %v, which may be on their way; try again later\n", r.name, auditSettle)
+		}
+		header()
 		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%d\t%d\n", r.name, a.From.UTC().Format(time.RFC3339), a.To.UTC().Format(time.RFC3339),
 			a.Events, a.Missing, a.Extra, a.Folded)
 	}

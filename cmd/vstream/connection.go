@@ -88,7 +88,18 @@ func checkFlags(cmd *cobra.Command) error {
 			return usagef("%s contradict one another; give one of them", strings.Join(given, " and "))
 		}
 	}
-	return nil
+	return emptyFlag(cmd)
+}
+
+// emptyFlag finds a flag that is given without a value, as where a variable of a shell is not
+// set: to read on as if it were not there would do something else than was meant.
+func emptyFlag(cmd *cobra.Command) (err error) {
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if text := f.Value.String(); f.Value.Type() != fieldType && (text == "" || text == "[]") {
+			err = usagef("--%s: it is empty; leave the flag out, or give it a value", f.Name)
+		}
+	})
+	return err
 }
 
 // durationFlag is a length of time as people write them, days too.
@@ -170,6 +181,8 @@ func (c *connection) resolve() (target contexts.Context, name string, err error)
 			if of, err = file.Get(name); err != nil {
 				return target, "", usageError{err}
 			}
+		} else if len(file.Contexts) > 0 {
+			return target, "", usageError{noContext(file)}
 		}
 	}
 	if name == "" {
@@ -221,6 +234,12 @@ func (c *connection) open(cmd *cobra.Command) (*client.Client, error) {
 	target, name, err := c.resolve()
 	if err != nil {
 		return nil, err
+	}
+	switch {
+	case target.CertFile != "" && target.KeyFile == "":
+		return nil, usagef("--key-file is missing: the key of the certificate %s", target.CertFile)
+	case target.KeyFile != "" && target.CertFile == "":
+		return nil, usagef("--cert-file is missing: the certificate of the key %s", target.KeyFile)
 	}
 	c.stderr = cmd.ErrOrStderr()
 	options := []client.Option{client.WithUserAgent("vstream/" + versionText() + " (" + runtime.GOOS + ")"), client.WithLogger(slog.New(talker{c}))}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -29,16 +30,35 @@ func configCommand() *cobra.Command {
 	return menu(cmd)
 }
 
-// changeContexts changes what is in the file of contexts.
-func changeContexts(change func(*contexts.File) error) error {
+// changeContexts changes what is in the file of contexts, and says what was done: what change
+// returns, and which context is used now.
+func changeContexts(cmd *cobra.Command, change func(*contexts.File) (string, error)) error {
 	file, path, err := loadContexts()
+	done := ""
 	if err == nil {
-		err = change(file)
+		done, err = change(file)
+	}
+	if err == nil {
+		err = file.Save(path)
 	}
 	if err != nil {
 		return err
 	}
-	return file.Save(path)
+	if file.Current == "" {
+		done += "; no context is chosen now"
+	} else {
+		done += "; " + file.Current + " is the one to use"
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "vstream: %s\n", done)
+	return nil
+}
+
+// noContext says that none of the contexts in a file is chosen.
+func noContext(file *contexts.File) error {
+	if len(file.Contexts) == 0 {
+		return fmt.Errorf("no context is chosen; make one with: vstream config set NAME --server URL")
+	}
+	return fmt.Errorf("no context is chosen; there are: %s; choose one with: vstream config use NAME", strings.Join(file.Names(), ", "))
 }
 
 // oneContext wants the name of a context.
@@ -53,16 +73,17 @@ func completeContext(*cobra.Command, string) []string { return contextNames() }
 
 func configCurrentCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "current",
-		Short: "Print the name of the context that is used",
-		Args:  noArguments,
+		Use:     "current",
+		Aliases: []string{"current-context"},
+		Short:   "Print the name of the context that is used",
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			file, _, err := loadContexts()
 			if err != nil {
 				return err
 			}
 			if file.Current == "" {
-				return fmt.Errorf("no context is chosen; choose one with: vstream config use NAME")
+				return noContext(file)
 			}
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), file.Current)
 			return err
@@ -73,9 +94,10 @@ func configCurrentCommand() *cobra.Command {
 func configListCommand() *cobra.Command {
 	var o outputChoice
 	cmd := &cobra.Command{
-		Use:   "list",
-		Short: "List the contexts",
-		Args:  noArguments,
+		Use:     "list",
+		Aliases: []string{"view", "get-contexts"},
+		Short:   "List the contexts",
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			file, _, err := loadContexts()
 			if err != nil {
@@ -121,16 +143,18 @@ func configListCommand() *cobra.Command {
 func configUseCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:               "use NAME",
+		Aliases:           []string{"use-context"},
 		Short:             "Choose the context to use where nothing else is said",
 		Args:              oneContext,
 		ValidArgsFunction: completeOne(completeContext),
-		RunE: func(_ *cobra.Command, args []string) error {
-			return changeContexts(func(file *contexts.File) error {
-				if _, err := file.Get(args[0]); err != nil {
-					return usageError{err}
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return changeContexts(cmd, func(file *contexts.File) (string, error) {
+				of, err := file.Get(args[0])
+				if err != nil {
+					return "", usageError{err}
 				}
 				file.Current = args[0]
-				return nil
+				return "the server is " + of.Server, nil
 			})
 		},
 	}
@@ -139,8 +163,9 @@ func configUseCommand() *cobra.Command {
 func configSetCommand() *cobra.Command {
 	var c connection
 	cmd := &cobra.Command{
-		Use:   "set NAME",
-		Short: "Make a context, or change what flags say of one",
+		Use:     "set NAME",
+		Aliases: []string{"set-context"},
+		Short:   "Make a context, or change what flags say of one",
 		Long: "Make a context, or change what flags say of one; an empty value takes away. The first context is\n" +
 			"the one to use. It does not connect; vstream status --context NAME does.",
 		Example: "  vstream config set prod --server https://vstream.example.com --token-file ~/.config/vstream/prod.token\n" +
@@ -151,14 +176,14 @@ func configSetCommand() *cobra.Command {
 			if err := contexts.CheckName(args[0]); err != nil {
 				return usageError{err}
 			}
-			return changeContexts(func(file *contexts.File) error {
+			return changeContexts(cmd, func(file *contexts.File) (string, error) {
 				of := file.Contexts[args[0]]
 				if err := c.change(&of, cmd.Flags().Changed); err != nil {
-					return err
+					return "", err
 				}
 				file.Contexts[args[0]] = of
 				file.Current = cmp.Or(file.Current, args[0])
-				return nil
+				return fmt.Sprintf("the context %s is kept, with the server %s", args[0], of.Server), nil
 			})
 		},
 	}
@@ -202,20 +227,21 @@ func absolute(to *string, path string) (err error) {
 func configDeleteCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:               "delete NAME",
+		Aliases:           []string{"delete-context"},
 		Short:             "Remove a context",
 		Long:              "Remove a context. The files that it names stay.",
 		Args:              oneContext,
 		ValidArgsFunction: completeOne(completeContext),
-		RunE: func(_ *cobra.Command, args []string) error {
-			return changeContexts(func(file *contexts.File) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return changeContexts(cmd, func(file *contexts.File) (string, error) {
 				if _, err := file.Get(args[0]); err != nil {
-					return usageError{err}
+					return "", usageError{err}
 				}
 				delete(file.Contexts, args[0])
 				if file.Current == args[0] {
 					file.Current = ""
 				}
-				return nil
+				return fmt.Sprintf("the context %s is removed", args[0]), nil
 			})
 		},
 	}

@@ -62,6 +62,15 @@ func (e *gapError) Error() string {
 	return gapText(e.Gap) + "; what was written before is whole"
 }
 
+// A toldError is an error in the words of the command line, with what to do.
+type toldError struct {
+	error
+	text string
+}
+
+func (e *toldError) Error() string { return e.text }
+func (e *toldError) Unwrap() error { return e.error }
+
 func gapText(g client.Gap) string {
 	return fmt.Sprintf("gap: up to %d events of %s were missed, for the server keeps %d to %d only, and %d was next", g.Missed, g.VCenter, g.Earliest, g.Latest, g.Requested)
 }
@@ -122,12 +131,14 @@ func say(w io.Writer, err error) {
 		expired   *client.ExpiredError
 		absent    *client.NotFoundError
 		ahead     *client.AheadError
+		place     *client.CheckpointError
 		trust     *client.TLSError
 	)
 	text := err.Error()
 	switch {
 	case errors.Is(err, errStopped):
 		return
+	case is[*toldError](err):
 	case is[*client.BadRequestError](err) && isForeign(err):
 		text = "the server does not understand what it is asked; if it has TLS, write https:// before its address, else look whether it is a vstream server (--server, --context)"
 	case isForeign(err):
@@ -149,7 +160,14 @@ func say(w io.Writer, err error) {
 	case errors.As(err, &absent) && absent.Range != nil:
 		text = fmt.Sprintf("%s; for the next one: vstream get --offset %d --max-events 1", absent.Detail, absent.Requested)
 	case errors.As(err, &ahead):
-		text += " (--cursor, --cursor-file)"
+		text += " (--cursor)"
+	case errors.As(err, &refused) && refused.Parameter == "until":
+		text, _, _ = strings.Cut(text, "; ")
+		text += "; leave --until out, or say with --since where to begin"
+	case errors.As(err, &place):
+		// There it is any place, here it is what --cursor-file names.
+		text = strings.Replace(text, "the checkpoint "+place.Path, "the cursor file "+place.Path, 1)
+		text = strings.Replace(text, "no checkpoint;", "none;", 1)
 	case is[*client.UnreachableError](err):
 		text += " (--server, --context)"
 	case errors.As(err, &trust):

@@ -40,25 +40,35 @@ func exportCommand() *cobra.Command {
 			"  vstream export --cursor-file archive.place --append -f archive.ndjson",
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !cmd.Flags().Changed("output") {
-				r.form = formOf(path, again)
+			var err error
+			name := path
+			if name == "-" {
+				name = ""
+			}
+			if !cmd.Flags().Changed("output") && !cmd.Flags().Changed("jq") {
+				r.form, err = formOf(name, again)
+			}
+			if err != nil {
+				return err
 			}
 			options, err := r.prepare(cmd)
 			switch {
 			case err != nil:
 				return err
+			case again && r.form == "json" && r.jq == "":
+				return usagef("--append: nothing can be added to the array of -o json; use -o ndjson")
 			case r.printURL:
 				return r.printAddress(cmd, options)
-			case again && path == "":
+			case again && name == "":
 				return usagef("--append is for a file; name it with --file")
-			case path == "":
+			case name == "":
 				return r.export(cmd, cmd.OutOrStdout(), options)
 			}
-			return r.exportFile(cmd, path, again, options)
+			return r.exportFile(cmd, name, again, options)
 		},
 	}
 	r.addFlags(cmd, "ndjson", 0)
-	cmd.Flags().StringVarP(&path, "file", "f", "", "file to write instead of stdout; it must not be there. Without --output, a name that ends with .csv, .yaml or .json says the form")
+	cmd.Flags().StringVarP(&path, "file", "f", "", "file to write instead of stdout, which is - here; it must not be there. Without --output, a name that ends with .csv, .yaml, .json or .ndjson says the form")
 	cmd.Flags().BoolVar(&again, "append", false, "write behind what is in the file")
 	return cmd
 }
@@ -89,18 +99,23 @@ func (r *reader) exportFile(cmd *cobra.Command, path string, again bool, options
 }
 
 // formOf returns the form that the name of a file tells. An array cannot be gone on with.
-func formOf(path string, again bool) string {
-	switch strings.ToLower(filepath.Ext(path)) {
+func formOf(path string, again bool) (string, error) {
+	switch ending := strings.ToLower(filepath.Ext(path)); ending {
 	case ".csv":
-		return "csv"
+		return "csv", nil
 	case ".yaml", ".yml":
-		return "yaml"
+		return "yaml", nil
 	case ".json":
 		if !again {
-			return "json"
+			return "json", nil
 		}
+	case "", ".ndjson", ".jsonl", ".log", ".txt":
+	case ".gz", ".zst", ".xz", ".bz2", ".zip":
+		return "", usagef("--file: nothing is compressed here; leave %s out, or write to a program, as in: vstream export | gzip >FILE", ending)
+	default:
+		return "", usagef("--file: no form is known by the ending %s; say it with --output, as in -o ndjson", ending)
 	}
-	return "ndjson"
+	return "ndjson", nil
 }
 
 // export writes events to out, and says what it has written.

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -19,7 +21,8 @@ func getCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "get [ID…]",
 		Short: "Print events by their id, or the newest ones",
-		Long: "Print the events with these ids, or the newest events that there are. Where the server has several\n" +
+		Long: "Print the events with these ids, or the newest events that there are: 50, unless --last, --since,\n" +
+			"--offset, --cursor or --all say others. --since has all events of its time. Where the server has several\n" +
 			"vCenters, an id is one of --vcenter.\n\n" +
 			filterHelp + "\n\n" + connectionHelp,
 		Example: "  vstream get\n" +
@@ -53,6 +56,10 @@ func (r *reader) some(cmd *cobra.Command, ids []string) error {
 		if cmd.Flags().Changed(name) {
 			return usagef("--%s is for searching events; leave it out, or the id", name)
 		}
+	}
+	ids = strings.FieldsFunc(strings.Join(ids, ","), func(r rune) bool { return r == ',' })
+	if len(ids) == 0 {
+		return usagef("the id is empty; without one, the newest events are printed")
 	}
 	offsets := make([]offset, len(ids))
 	for i, id := range ids {
@@ -102,6 +109,10 @@ func (r *reader) writeSome(ctx context.Context, w *output.Writer, clock output.C
 	for _, o := range offsets {
 		e, err := r.server.Get(ctx, o.Offset)
 		err = r.explain(err)
+		var expired *client.ExpiredError
+		if errors.As(err, &expired) {
+			err = &toldError{err, fmt.Sprintf("event %s is gone, or never was: the log holds %d to %d; those there are: vstream get --all", o.String(), expired.Earliest, expired.Latest)}
+		}
 		if is[*client.NotFoundError](err) || is[*client.ExpiredError](err) {
 			if missing != nil {
 				say(r.stderr, missing)

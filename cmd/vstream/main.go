@@ -35,6 +35,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	wrapHelp(root)
+	if err := unknownHelp(root, args); err != nil {
+		fmt.Fprintf(stderr, "vstream: %v\n", err)
+		return exitUsage
+	}
 	cmd, err := root.ExecuteContextC(ctx)
 	code := exitCode(err)
 	switch {

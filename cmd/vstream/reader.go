@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -38,6 +39,7 @@ type reader struct {
 	connected bool
 	away      bool      // and the person was told
 	single    bool      // one vCenter is named
+	command   string    // what this is called
 	from      time.Time // events before are left out until one is not; zero: none
 	failed    int       // events that could not be written in the form
 }
@@ -90,6 +92,7 @@ func (r *reader) prepare(cmd *cobra.Command) (options []client.ReadOption, err e
 		r.server = r.server.VCenter(names[0]) // which offsets are of
 		delete(r.values, "vcenter")
 	}
+	r.command = cmd.Name()
 	r.sayKept(cmd)
 	r.vcenters = vcenterNames{server: r.server}
 	r.first = map[string]vstream.Offset{}
@@ -130,14 +133,19 @@ func (r *reader) run(cmd *cobra.Command, out io.Writer, options []client.ReadOpt
 	options = append(options, client.OnGap(r.gap), client.OnReconnect(r.reconnect), client.OnBookmark(func(client.Bookmark) { r.reached() }))
 	if r.cursorFile != "" {
 		// What is kept has been written.
-		options = append(options, client.WithCheckpoint(&flushing{r.server.CheckpointFile(r.cursorFile), r, w}), client.SaveEvery(saveEvery))
+		options = append(options, client.WithCheckpoint(&flushing{Checkpoint: r.server.CheckpointFile(r.cursorFile), r: r, w: w}), client.SaveEvery(saveEvery))
 	}
 	read := r.server.List
 	if r.follow {
 		read = r.server.Watch
 		var looking sync.WaitGroup
 		looking.Go(func() { untilUnread(ctx, out, func() { cancel(brokenPipe) }) })
-		looking.Go(func() { r.sayUnseen(ctx) })
+		looking.Go(func() {
+			r.sayUnseen(ctx)
+			if r.reaches() {
+				r.sayReach(ctx, r.server, r.since)
+			}
+		})
 		defer looking.Wait()
 		defer cancel(nil)
 	}
@@ -152,24 +160,57 @@ func (r *reader) run(cmd *cobra.Command, out io.Writer, options []client.ReadOpt
 	case err != nil:
 	case r.failed > 0:
 		err = usagef("%d events could not be written", r.failed)
-	case r.written == 0:
-		err = r.nothing(bounded, cmd)
+	default:
+		if !r.follow {
+			r.sayMore(bounded, cmd)
+		}
+		if r.written == 0 {
+			err = r.nothing(cmd)
+		}
 	}
 	return w, r.explain(err)
 }
 
-// nothing says that nothing matched, and why that may be.
-func (r *reader) nothing(ctx context.Context, cmd *cobra.Command) error {
-	if !r.follow {
-		r.sayUnseen(ctx)
-	}
+// nothing says that nothing matched.
+func (r *reader) nothing(cmd *cobra.Command) error {
 	switch {
 	case r.exitStatus:
 		return errNothing
-	case r.forPeople() && (r.last > 0 || !cmd.Flags().Changed("last")):
+	case !r.forPeople() || r.last == 0 && cmd.Flags().Changed("last"):
+	case r.since.given && r.since.time().After(time.Now()):
+		r.talk("no events found; --since is still to come")
+	default:
 		r.talk("no events found")
 	}
 	return nil
+}
+
+// sayMore tells of what there is beside what was written, or why that is nothing.
+func (r *reader) sayMore(ctx context.Context, cmd *cobra.Command) {
+	if r.written == 0 || r.forPeople() && len(r.named["user"]) > 0 {
+		r.sayUnseen(ctx)
+	}
+	if r.reaches() {
+		r.sayReach(ctx, r.server, r.since)
+	}
+	if r.quiet || !r.forPeople() || r.command != "get" || r.written < getLast || r.since.given || r.exact() || r.all || r.max > 0 || r.kept() || cmd.Flags().Changed("last") {
+		return
+	}
+	options, err := r.filter.options()
+	if err != nil {
+		return
+	}
+	if r.until.given {
+		options = append(options, client.Until(r.until.time()))
+	}
+	if all, err := r.server.Facets(ctx, append(options, client.Top(1))...); err == nil && all.Complete && all.Events > r.written {
+		r.talk("%d more; see --all, --since and --last", all.Events-r.written)
+	}
+}
+
+// reaches reports whether a person wants to know that the log does not reach back so far.
+func (r *reader) reaches() bool {
+	return r.since.given && !r.kept() && (r.forPeople() || r.command == "export")
 }
 
 // sayUnseen tells which names in filters no event has, which may be misspelt.
@@ -192,7 +233,23 @@ func (r *reader) explain(err error) error {
 		}
 		return usagef("--vcenter: %s; %s", text, advice)
 	}
+	var ahead *client.AheadError
+	if errors.As(err, &ahead) {
+		return r.explainAhead(ahead)
+	}
 	return r.filter.explain(err)
+}
+
+// explainAhead says what to do about a log that is another one now.
+func (r *reader) explainAhead(err *client.AheadError) error {
+	what, _, _ := strings.Cut(err.Error(), "; ")
+	switch {
+	case r.cursorFile != "":
+		return &toldError{err, fmt.Sprintf("%s; look whether the server is the right one, then remove %s, and begin with --all or --since", what, r.cursorFile)}
+	case r.connected:
+		return &toldError{err, fmt.Sprintf("the log behind the server was replaced by another while it was read (%s); start vstream %s again", what, r.command)}
+	}
+	return err
 }
 
 // saveEvery is how much time passes between two times that a place is kept. Only a crash
@@ -249,10 +306,11 @@ func (r *reader) reached() {
 	r.connected, r.away = true, false
 }
 
-// gap tells what was missed. A place that somebody asked for by its number has to be there.
+// gap tells what was missed. A place that somebody asked for by its number has to be there; one
+// that was kept may be gone.
 func (r *reader) gap(g client.Gap) error {
 	switch {
-	case !r.connected && r.exact():
+	case !r.connected && r.exact() && !r.kept():
 		return &client.ExpiredError{VCenter: g.VCenter, Requested: g.Requested, Earliest: g.Earliest, Latest: g.Latest, Missed: g.Missed}
 	case r.failOnGap:
 		return &gapError{g}
@@ -305,11 +363,19 @@ func (r *reader) printAddress(cmd *cobra.Command, options []client.ReadOption) e
 	return err
 }
 
-// flushing keeps a place once all before it is written.
+// flushing keeps a place once all before it is written. It tells when another process keeps
+// its place in the same file, by which each would skip or repeat what the other has read.
 type flushing struct {
 	client.Checkpoint
-	r *reader
-	w *output.Writer
+	r    *reader
+	w    *output.Writer
+	last os.FileInfo // of the file as we have left it; nil where there was none
+	told bool
+}
+
+func (f *flushing) Load(ctx context.Context) (vstream.Cursor, error) {
+	f.last, _ = os.Stat(f.r.cursorFile)
+	return f.Checkpoint.Load(ctx)
 }
 
 func (f *flushing) Save(ctx context.Context, c vstream.Cursor) error {
@@ -319,7 +385,16 @@ func (f *flushing) Save(ctx context.Context, c vstream.Cursor) error {
 		}
 		c = f.r.at
 	}
-	return f.Checkpoint.Save(ctx, c)
+	now, err := os.Stat(f.r.cursorFile)
+	if err == nil && !f.told && (f.last == nil || !os.SameFile(f.last, now) || !f.last.ModTime().Equal(now.ModTime())) {
+		f.told = true
+		fmt.Fprintf(f.r.stderr, "vstream: another process keeps its place in %s, too; give each a file of its own\n", f.r.cursorFile)
+	}
+	if err := f.Checkpoint.Save(ctx, c); err != nil {
+		return err
+	}
+	f.last, _ = os.Stat(f.r.cursorFile)
+	return nil
 }
 
 // vcenterNames finds out how the vCenters are called that events are from.

@@ -109,13 +109,22 @@ func TestTailIsToldOfAnotherVCenterThoughItsLogHasGrownBeyondTheCursor(t *testin
 	if err := following.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	const why, what = "of another log: the one here was begun anew", "look whether the server is the right one, then begin anew without the cursor"
-	if code := exitOf(following); code != exitGone || !strings.Contains(following.text(), why) || !strings.Contains(following.text(), what) {
+	const why = "of another log: the one here was begun anew"
+	if code := exitOf(following); code != exitGone || !strings.Contains(following.text(), why) ||
+		!strings.Contains(following.text(), "the log behind the server was replaced") || !strings.HasSuffix(following.text(), "; start vstream tail again\n") {
 		t.Errorf("the one that was following ends with %d and says %s", code, strings.TrimPrefix(following.text(), printed))
 	}
-	for _, args := range [][]string{{"--cursor-file", place}, {"--cursor-file", place, "--no-follow", "--fail-on-gap"}, {"--no-follow", "--cursor", "vc1." + strconv.Itoa(at) + "." + tag}} {
-		if p := l.tail(args...); exitOf(p) != exitGone || !regexp.MustCompile(`^vstream: the cursor is at \d+ `+why+`.*`+what+` \(--cursor, --cursor-file\)\n$`).MatchString(p.text()) {
-			t.Errorf("%v: it ends with %d and says %s", args, p.ProcessState.ExitCode(), p.text())
+	for _, c := range []struct {
+		args []string
+		what string // to do
+	}{
+		{[]string{"--cursor-file", place}, "then remove " + place + ", and begin with --all or --since"},
+		{[]string{"--cursor-file", place, "--no-follow", "--fail-on-gap"}, "then remove " + place + ", and begin with --all or --since"},
+		{[]string{"--no-follow", "--cursor", "vc1." + strconv.Itoa(at) + "." + tag}, "then begin anew without the cursor (--cursor)"},
+	} {
+		wanted := regexp.MustCompile(`^vstream: the cursor is at \d+ ` + why + `.*; look whether the server is the right one, ` + regexp.QuoteMeta(c.what) + `\n$`)
+		if p := l.tail(c.args...); exitOf(p) != exitGone || !wanted.MatchString(p.text()) {
+			t.Errorf("%v: it ends with %d and says %s", c.args, p.ProcessState.ExitCode(), p.text())
 		}
 	}
 	if now, same := cursorIn(t, place); now != at || same != tag {
@@ -141,6 +150,10 @@ func TestTailGoesOnWhenTheServerForgetsItsLogAndTheVCenterIsTheSame(t *testing.T
 	}
 	if now, same := cursorIn(t, place); now <= at || same != tag {
 		t.Errorf("the place has moved from %d of %s to %d of %s", at, tag, now, same)
+	}
+	newest := start(t, nil, "get", "-S", strings.TrimSuffix(l.base, "/api/v1"))
+	if code := exitOf(newest); code != 0 || !regexp.MustCompile(`\nvstream: \d+ more; see --all, --since and --last\n`).MatchString(newest.text()) {
+		t.Errorf("get ends with %d and says %s", code, newest.text())
 	}
 	all := l.tail("--all", "--max-events", "80")
 	if code := exitOf(all); code != 0 || all.text() != first.text()+again.text() {

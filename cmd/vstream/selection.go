@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -92,7 +93,10 @@ type listFlag struct {
 }
 
 func (l *listFlag) String() string { return "" }
-func (l *listFlag) Type() string   { return "glob" }
+func (l *listFlag) Type() string   { return fieldType }
+
+// fieldType is what the values of a field are. They are refused where they are empty.
+const fieldType = "glob"
 
 func (l *listFlag) Set(text string) error {
 	if strings.TrimSpace(text) == "" {
@@ -139,6 +143,11 @@ func (f *filter) options() ([]client.ReadOption, error) {
 		}
 	}
 	f.named = values
+	for _, text := range values["severity"] {
+		if ordered.MatchString(text) {
+			return nil, usagef("--severity: %q: severities have no order; name all that you want, as in --severity warning,error", text)
+		}
+	}
 	var options []client.ReadOption
 	for _, of := range fields {
 		if given := values[of.name]; len(given) > 0 {
@@ -161,6 +170,9 @@ func (f *filter) options() ([]client.ReadOption, error) {
 	return options, nil
 }
 
+// ordered is how people write a severity and those above or below.
+var ordered = regexp.MustCompile(`(?i)^\s*([<>]=?\s*[a-z]+|[a-z]+\s*[+-])\s*$`)
+
 // explain adds the expression to what a server says of it.
 func (f *filter) explain(err error) error {
 	var bad *client.BadRequestError
@@ -177,21 +189,30 @@ func (f *filter) unseen(ctx context.Context, server *client.Client) []string {
 	asked := 0
 	var found []string
 	for _, of := range fields {
-		if of.name == "severity" || of.name == "vcenter" || !slices.Contains(countable, of.name) {
-			continue // the server refuses those that there are not, or does not count by it
+		if of.name == "severity" || of.name == "vcenter" {
+			continue // the server refuses those that there are not
 		}
 		for _, value := range strings.Split(strings.Join(f.named[of.name], ","), ",") {
-			if value = strings.TrimSpace(value); value == "" || strings.HasPrefix(value, "!") || strings.Contains(value, "*") || asked == most {
+			if value = strings.TrimSpace(value); strings.Trim(value, "*") == "" || strings.HasPrefix(value, "!") || asked == most {
 				continue
 			}
 			asked++
 			with, err := server.Facets(ctx, of.option(value), client.Top(1))
-			if err != nil || with.Events > 0 || !with.Complete {
+			if err != nil || !with.Complete {
+				continue
+			}
+			glob := strings.Contains(value, "*")
+			if with.Events > 0 {
+				if of.name == "user" && !glob && !strings.Contains(value, `\`) && eventsOf(ctx, server, client.User(`*\`+value)) > 0 {
+					found = append(found, fmt.Sprintf(`'*\%s' finds the users of that name in domains`, output.Clean(value)))
+				}
 				continue
 			}
 			value = output.Clean(value)
 			text := fmt.Sprintf("the server has no event with the %s %q so far", of.name, value)
-			if all, err := server.Facets(ctx, client.Top(100)); err == nil {
+			if glob {
+				text = fmt.Sprintf("the server has no event with a %s like %q so far; case counts for nothing, and * stands for any characters", of.name, value)
+			} else if all, err := server.Facets(ctx, client.Top(100)); err == nil && slices.Contains(countable, of.name) {
 				var known []string
 				for _, v := range all.Facets[of.name].Values {
 					known = append(known, output.Clean(v.Value))
@@ -204,6 +225,15 @@ func (f *filter) unseen(ctx context.Context, server *client.Client) []string {
 	return found
 }
 
+// eventsOf returns how many events pass a filter; 0 where that is not known.
+func eventsOf(ctx context.Context, server *client.Client, filter client.ReadOption) int64 {
+	counted, err := server.Facets(ctx, filter, client.Top(1))
+	if err != nil {
+		return 0
+	}
+	return counted.Events
+}
+
 // A moment is a time that somebody named: how long ago it was, or when.
 type moment struct {
 	given bool
@@ -211,16 +241,21 @@ type moment struct {
 	at    time.Time
 }
 
-const momentHelp = "as 15m (ago), today, yesterday, 2026-11-22, '2026-11-22 09:00' or in RFC 3339"
+const momentHelp = "as 15m (ago), 09:00, today, yesterday, 2026-11-22, '2026-11-22 09:00' or in RFC 3339"
 
-func (m *moment) flag() pflag.Value {
-	return &flagValue{kind: "time", set: to(m, func(s string) (moment, error) { return parseMoment(s, time.Now()) })}
+// flag is a flag that sets m, which is what text says to begin with.
+func (m *moment) flag(text string) pflag.Value {
+	return &flagValue{text: text, kind: "time", set: to(m, func(s string) (moment, error) { return parseMoment(s, time.Now()) })}
 }
 
 // inWords is a length of time as journalctl takes it: 2 hours.
 var inWords = regexp.MustCompile(`^(\d+) ?(?:(s)ec(?:ond)?s?|(m)in(?:ute)?s?|(h)ours?|(d)ays?|(w)eeks?)$`)
 
-var numeric = regexp.MustCompile(`^\d+$`)
+var (
+	numeric = regexp.MustCompile(`^\d+$`)
+	seconds = regexp.MustCompile(`^@(\d{1,11})(?:\.(\d{1,9}))?$`) // since 1970, as date takes them
+	years   = regexp.MustCompile(`^(\d{1,3}) ?y(?:ears?)?$`)
+)
 
 // parseMoment reads a time. Without a zone it is local.
 func parseMoment(text string, now time.Time) (moment, error) {
@@ -236,15 +271,32 @@ func parseMoment(text string, now time.Time) (moment, error) {
 	if t, err := time.Parse(time.RFC3339, text); err == nil {
 		return moment{given: true, at: t}, nil
 	}
-	for _, layout := range []string{time.DateOnly, "2006-01-02 15:04", time.DateTime, "2006-01-02T15:04:05"} {
+	for _, layout := range []string{time.DateOnly, "2006-01-02 15:04", time.DateTime, "2006-01-02T15:04", "2006-01-02T15:04:05"} {
 		if t, err := time.ParseInLocation(layout, text, now.Location()); err == nil {
 			return moment{given: true, at: t}, nil
 		}
 	}
+	for _, layout := range []string{"15:04", time.TimeOnly} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return moment{given: true, at: time.Date(now.Year(), now.Month(), now.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), now.Location())}, nil
+		}
+	}
+	if m := seconds.FindStringSubmatch(text); m != nil {
+		whole, _ := strconv.ParseInt(m[1], 10, 64)
+		part, _ := strconv.ParseInt((m[2] + "000000000")[:9], 10, 64)
+		return moment{given: true, at: time.Unix(whole, part)}, nil
+	}
 	if numeric.MatchString(text) {
+		if len(text) > 8 {
+			return moment{}, fmt.Errorf("%q has no unit; seconds since 1970 are written @%s", text, text)
+		}
 		return moment{}, fmt.Errorf("%q has no unit; write for example 15m, or a time in RFC 3339", text)
 	}
-	length := strings.TrimSuffix(text, " ago")
+	length := strings.TrimPrefix(strings.TrimSuffix(text, " ago"), "-")
+	if m := years.FindStringSubmatch(length); m != nil {
+		n, _ := strconv.Atoi(m[1])
+		return moment{given: true, at: now.AddDate(-n, 0, 0)}, nil
+	}
 	if m := inWords.FindStringSubmatch(length); m != nil {
 		length = strings.Join(m[1:], "")
 	}
@@ -274,6 +326,36 @@ func (m moment) since() client.ReadOption {
 	return client.Since(m.at)
 }
 
+// inOrder refuses a time that ends before it begins.
+func inOrder(since, until moment) error {
+	if since.given && until.given && until.time().Before(since.time()) {
+		return usagef("--until is before --since; exchange them, or leave one out")
+	}
+	return nil
+}
+
+// sayReach tells where the log begins, if that is behind what was asked for.
+func (c *connection) sayReach(ctx context.Context, server *client.Client, since moment) {
+	if c.quiet {
+		return
+	}
+	if oldest := oldestTime(ctx, server); oldest.After(since.time().Add(time.Second)) {
+		c.talk("the log reaches back to %s only", oldest.Local().Format(time.DateTime))
+	}
+}
+
+// oldestTime returns the time of the oldest event that the server keeps; zero where that is
+// not known.
+func oldestTime(ctx context.Context, server *client.Client) (oldest time.Time) {
+	giveUp := client.OnReconnect(func(r client.Reconnect) error { return cmp.Or(r.Err, errStopped) })
+	for e, err := range server.List(ctx, client.Earliest(), client.Limit(1), giveUp) {
+		if err == nil {
+			oldest = e.Time
+		}
+	}
+	return oldest
+}
+
 // A span is from where to where to read: flags.
 type span struct {
 	since, until moment
@@ -286,11 +368,11 @@ type span struct {
 
 func (s *span) addFlags(cmd *cobra.Command, last int) {
 	flags := cmd.Flags()
-	flags.VarP(s.since.flag(), "since", "s", "begin with the first event of this time, "+momentHelp)
-	flags.Var(s.until.flag(), "until", "end with the last event of this time")
+	flags.VarP(s.since.flag(""), "since", "s", "begin with the first event of this time, "+momentHelp)
+	flags.Var(s.until.flag(""), "until", "end with the last event of this time")
 	flags.StringVar(&s.offset, "offset", "", "begin with the event of this id or the next later one; earliest, latest or now")
 	flags.StringVar(&s.cursor, "cursor", "", "begin behind this place, as vc1.4711")
-	flags.IntVarP(&s.last, "last", "n", last, "begin with so many of the newest events; with --since, of those of this time")
+	flags.IntVarP(&s.last, "last", "n", last, "begin with so many of the newest events; with --since, which alone begins with the first event of its time, the newest of that time")
 	flags.BoolVar(&s.all, "all", false, "begin with the oldest event")
 	flags.StringVar(&s.cursorFile, "cursor-file", "", "keep the place behind the last event in this file, and begin there, whatever else is said, if one is kept")
 }
@@ -298,6 +380,9 @@ func (s *span) addFlags(cmd *cobra.Command, last int) {
 // options returns where to begin and end. Without a word it is at the last events, or where
 // there are none to begin with (n is 0), at the oldest.
 func (s *span) options(changed func(string) bool) ([]client.ReadOption, error) {
+	if err := inOrder(s.since, s.until); err != nil {
+		return nil, err
+	}
 	var options []client.ReadOption
 	switch {
 	case s.newestSince(changed) && s.last >= 0:

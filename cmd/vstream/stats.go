@@ -42,6 +42,9 @@ func statsCommand() *cobra.Command {
 				return usagef("--by: events are not counted by %q%s", c.by, alternatives(c.by, countable))
 			}
 			options, err := c.options()
+			if err == nil {
+				err = inOrder(c.since, c.until)
+			}
 			if err != nil {
 				return err
 			}
@@ -62,8 +65,8 @@ func statsCommand() *cobra.Command {
 	flags.StringVar(&c.by, "by", "type", "count by severity, type, vm, host, cluster, datacenter, user, vcenter or time")
 	flags.IntVar(&c.top, "top", 20, "how many values, 1 to 100")
 	flags.IntVar(&c.buckets, "buckets", 24, "into how many parts to divide the time at most, 2 to 300")
-	flags.VarP(c.since.flag(), "since", "s", "count from the first event of this time, "+momentHelp)
-	flags.Var(c.until.flag(), "until", "count to the last event of this time")
+	flags.VarP(c.since.flag(""), "since", "s", "count from the first event of this time, "+momentHelp)
+	flags.Var(c.until.flag(""), "until", "count to the last event of this time")
 	c.filter.addFlags(cmd)
 	c.lister.addFlags(cmd, "table")
 	complete(cmd, "by", func(*cobra.Command, string) []string { return countable })
@@ -76,8 +79,11 @@ func (c *counting) byField(cmd *cobra.Command, options []client.ReadOption) erro
 	var unseen []string
 	counts, err := ask(cmd, &c.connection, func(ctx context.Context, server *client.Client) (client.Facets, error) {
 		counts, err := server.Facets(ctx, append(options, client.Top(c.top))...)
-		if err == nil && counts.Events == 0 && !c.quiet {
+		if err == nil && !c.quiet && (counts.Events == 0 || c.forPeople() && len(c.named["user"]) > 0) {
 			unseen = c.unseen(ctx, server)
+		}
+		if err == nil && c.since.given && c.forPeople() {
+			c.sayReach(ctx, server, c.since)
 		}
 		return counts, err
 	})
@@ -116,8 +122,16 @@ func (c *counting) overTime(cmd *cobra.Command, options []client.ReadOption) err
 	if err != nil {
 		return err
 	}
+	var oldest time.Time
 	counts, err := ask(cmd, &c.connection, func(ctx context.Context, server *client.Client) (client.Histogram, error) {
-		return server.Histogram(ctx, append(options, client.Buckets(c.buckets))...)
+		counts, err := server.Histogram(ctx, append(options, client.Buckets(c.buckets))...)
+		if err == nil && c.since.given {
+			oldest = oldestTime(ctx, server)
+			if c.forPeople() {
+				c.sayReach(ctx, server, c.since)
+			}
+		}
+		return counts, err
 	})
 	if err != nil {
 		return err
@@ -125,6 +139,9 @@ func (c *counting) overTime(cmd *cobra.Command, options []client.ReadOption) err
 	var records []output.Record
 	for _, b := range counts.Buckets {
 		total := b.Info + b.Warning + b.Error + b.User + b.Other
+		if total == 0 && !b.Time.Add(counts.Width).After(oldest) {
+			continue // before the log: it is not known that there was nothing
+		}
 		records = append(records, output.Record{
 			JSON: document(struct {
 				Time    time.Time `json:"time"`

@@ -21,6 +21,11 @@ func tailCommand() *cobra.Command {
 		Long: "Print the newest events, and those that happen, until stopped. When the connection or the server\n" +
 			"goes away it comes again, where it was: no event is lost, and none is printed twice. What the\n" +
 			"server did not keep until then is told on stderr.\n\n" +
+			"With --cursor-file another run goes on behind what this one has written. The place is kept several\n" +
+			"times a second: after a kill -9 or a loss of power, up to a second of events may come again. What was\n" +
+			"written to a pipe counts as done with, though the program behind it may not have read it. A program\n" +
+			"that must not miss an event keeps the place itself, as the Go package client does, or leaves out what\n" +
+			"it has by the id, and begins some events earlier with --offset.\n\n" +
 			filterHelp + "\n\n" + connectionHelp,
 		Example: "  vstream tail\n" +
 			"  vstream tail --severity error,warning --cluster 'prod-*'\n" +

@@ -57,6 +57,19 @@ func unknownCommand(cmd *cobra.Command, name string) error {
 	return fmt.Errorf("unknown command %q for %q%s", name, cmd.CommandPath(), advice)
 }
 
+// unknownHelp finds that the help of a command is asked for which there is not. Cobra would
+// print that of the command above.
+func unknownHelp(root *cobra.Command, args []string) error {
+	if !slices.Contains(args, "--help") && !slices.Contains(args, "-h") {
+		return nil
+	}
+	of, rest, err := root.Find(args)
+	if err != nil || !of.HasSubCommands() || len(rest) == 0 || strings.HasPrefix(rest[0], "-") {
+		return nil
+	}
+	return unknownCommand(of, rest[0])
+}
+
 // childNames returns how the commands below one are called, but for those that are hidden.
 func childNames(cmd *cobra.Command) []string {
 	var names []string
@@ -112,7 +125,10 @@ func helpCommand() *cobra.Command {
 func wrapHelp(root *cobra.Command) {
 	const widest = 100
 	width := terminalWidth(root.OutOrStdout())
-	if width == 0 || width > widest {
+	switch {
+	case width == 0: // most read it on a terminal then, too, through a pager
+		width = 80
+	case width > widest:
 		width = widest
 	}
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", ".FlagUsagesWrapped "+strconv.Itoa(width)))

@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/overloads"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/ext"
@@ -176,6 +178,11 @@ func (permitted) Validate(_ *cel.Env, _ cel.ValidatorConfig, a *ast.AST, issues 
 			issues.ReportErrorAtID(e.ID(), "messages cannot be made in a filter")
 		case ast.CallKind:
 			switch call := e.AsCall(); call.FunctionName() {
+			case operators.Less, operators.LessEquals, operators.Greater, operators.GreaterEquals:
+				// Texts are compared by their letters, by which a warning is more than an error.
+				if slices.ContainsFunc(call.Args(), isSeverity) {
+					issues.ReportErrorAtID(e.ID(), `severities have no order; write severity in ["warning", "error"]`)
+				}
 			case "indexOf", "lastIndexOf":
 				issues.ReportErrorAtID(e.ID(), "%s is not available in a filter; use contains or matches", call.FunctionName())
 			case "join", "replace":
@@ -194,6 +201,8 @@ func (permitted) Validate(_ *cel.Env, _ cel.ValidatorConfig, a *ast.AST, issues 
 		}
 	}
 }
+
+func isSeverity(e ast.Expr) bool { return e.Kind() == ast.IdentKind && e.AsIdent() == "severity" }
 
 // regexSize returns of how many instructions the regular expression is.
 func regexSize(e ast.Expr) (int, error) {

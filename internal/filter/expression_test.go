@@ -142,6 +142,8 @@ func TestWrongExpressionsAreRefusedWithPlaceAndReason(t *testing.T) {
 		{`"%s".format([vm]) == ""`, 1, 12, `undeclared reference to 'format'`},
 		{`strings.quote(vm) == ""`, 1, 1, `undeclared reference to 'strings' (did you mean 'string'?)`},
 		{`google.protobuf.Int32Value{value: 1} == 1`, 1, 27, `messages cannot be made in a filter`},
+		{`severity >= "warning"`, 1, 10, `severities have no order; write severity in ["warning", "error"]`},
+		{`!("info" < severity)`, 1, 10, `severities have no order; write severity in ["warning", "error"]`},
 		{`time > timestamp("x")`, 1, 18, `invalid timestamp argument`},
 		{`time - time > duration("x")`, 1, 24, `invalid duration argument`},
 		{`[1].map(a, a).map(a, a).map(a, a).map(a, a).map(a, a) == []`, 1, 8, `comprehension exceeds nesting limit`},

@@ -11,13 +11,15 @@ import (
 // whether events of several vCenters are read: only then lines and tables name them.
 func EventColumns(clock Clock, several func() bool) []Column {
 	const narrow, all = InLine | InTable, InLine | InTable | InWide | InCSV
+	// Events come in the order of time: where the first is of today, all are.
+	today := len(clock(time.Now())) == len(time.TimeOnly)
 	return []Column{
 		{Name: "offset", Width: 8, In: InTable | InWide | InCSV},
-		{Name: "time", Width: len(clock(time.Unix(1, 0))), In: all},
+		{Name: "time", Width: len(clock(time.Unix(1, 0))), Fit: today, In: all},
 		{Name: "vcenter", Width: 12, Least: 7, In: all, Omit: func() bool { return !several() }},
 		{Name: "severity", Width: 7, In: all},
-		{Name: "type", Width: 32, Least: 16, In: all},
-		{Name: "target", Width: 20, Least: 12, Spare: 1, In: narrow},
+		{Name: "type", Width: 32, Least: 16, Spare: 1, In: all},
+		{Name: "target", Width: 20, Least: 14, In: narrow},
 		{Name: "vm", Width: 20, In: InWide | InCSV},
 		{Name: "host", Width: 20, In: InWide | InCSV},
 		{Name: "cluster", Width: 12, In: InWide | InCSV},

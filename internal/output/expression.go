@@ -93,6 +93,7 @@ func newPath(text string) (*jsonpath.JSONPath, error) {
 	if !strings.Contains(text, "{") {
 		text = "{." + strings.TrimPrefix(strings.TrimPrefix(text, "$"), ".") + "}"
 	}
+	text = whole.ReplaceAllString(text, "{@}")
 	if err := itemsError(text, "{.data.Vm.Name}"); err != nil {
 		return nil, err
 	}
@@ -102,6 +103,9 @@ func newPath(text string) (*jsonpath.JSONPath, error) {
 	}
 	return path, nil
 }
+
+// whole is how people write all that there is, which to JSONPath is what has no name.
+var whole = regexp.MustCompile(`\{\s*[.$]+\s*\}`)
 
 var items = regexp.MustCompile(`(^|[^\w])\.items\b`)
 

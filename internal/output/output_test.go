@@ -298,3 +298,21 @@ func TestAListFitsATerminalByPressingItsWidestColumn(t *testing.T) {
 		t.Errorf("CSV is %q", got)
 	}
 }
+
+// The message stays where it is in all rows, as far as there is room.
+func TestAfterANameThatIsTooLongColumnsThatAreNotFullMakeUpForIt(t *testing.T) {
+	long := client.Event{ID: "4711", Offset: 4711, Time: time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC), Severity: "error", Class: "eventex",
+		Type: "vmware.vsphere.esx.problem.net.redundancy.lost.and.more.v0"}
+	long.JSON = []byte(`{"data":{"EventTypeId":"esx.problem.net.redundancy.lost.and.more","Vm":{"Name":"web-01"},"FullFormattedMessage":"Uplink redundancy is lost"}}`)
+	form, err := output.Parse("line", true, output.Options{Columns: output.EventColumns(clock(t), func() bool { return false }), Stream: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	usual := long
+	usual.JSON = []byte(`{"data":{"EventTypeId":"esx.problem.net","Vm":{"Name":"web-01"},"FullFormattedMessage":"Uplink redundancy is lost"}}`)
+	name := func(client.Event) string { return "vc1" }
+	lines := strings.Split(write(t, form, output.EventRecord(usual, clock(t), name), output.EventRecord(long, clock(t), name)), "\n")
+	if strings.Index(lines[0], "Uplink") != strings.Index(lines[1], "Uplink") || !strings.Contains(lines[1], "and.more  web-01  ") {
+		t.Errorf("they are\n%s\n%s", lines[0], lines[1])
+	}
+}

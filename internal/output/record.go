@@ -37,6 +37,7 @@ type Column struct {
 	Least int    // to which a narrow terminal presses it; 0 is not at all
 	Spare int    // of those that are not 0, a terminal that is too narrow leaves out the highest first
 	In    In
+	Fit   bool // it is as wide as the first record has it
 	// Omit, which may be nil, is asked before the first row of a line or a table whether to
 	// leave the column out.
 	Omit func() bool

@@ -33,7 +33,7 @@ func (g *grid) Append(to []byte, r Record) ([]byte, error) {
 	cells := r.Cells()
 	first := g.shown == nil
 	if first {
-		g.show()
+		g.show(cells)
 	}
 	row := make([]string, len(g.shown))
 	for i, column := range g.shown {
@@ -56,12 +56,17 @@ func (g *grid) Append(to []byte, r Record) ([]byte, error) {
 	return g.row(to, row), nil
 }
 
-// show chooses the columns, and how wide they are where records come one by one.
-func (g *grid) show() {
+// show chooses the columns, and how wide they are where records come one by one, the first
+// with these cells.
+func (g *grid) show(cells []string) {
 	g.shown = []int{}
+	g.Columns = slices.Clone(g.Columns)
 	for i, c := range g.Columns {
 		if c.In&g.in != 0 && (c.Omit == nil || !c.Omit()) {
 			g.shown = append(g.shown, i)
+		}
+		if c.Fit {
+			g.Columns[i].Width = utf8.RuneCountInString(cells[i])
 		}
 	}
 	pressed := g.fits && g.Width > 0 && g.Stream
@@ -81,12 +86,14 @@ func (g *grid) show() {
 func (g *grid) press() {
 	columns := g.widths[:len(g.widths)-1]
 	left := g.Width - g.need() // besides what the last one is least
+	last := min(max(left, 0), usualLast-leastLast)
+	left -= last
 	for i := range columns {
 		columns[i] = g.least(i)
 	}
 	left = share(columns, left, g.usual)
 	// Names that are longer than usual come before a message that is.
-	if more := left - (goodLast - leastLast); more > 0 {
+	if more := left - (goodLast - usualLast); more > 0 {
 		left += share(columns, more, func(i int) int {
 			if g.Columns[g.shown[i]].Least == 0 {
 				return 0
@@ -95,7 +102,7 @@ func (g *grid) press() {
 		}) - more
 	}
 	if g.in == InTable {
-		g.widths[len(columns)] = max(leastLast+left, len("MESSAGE"))
+		g.widths[len(columns)] = max(leastLast+last+left, len("MESSAGE"))
 	}
 }
 
@@ -118,8 +125,9 @@ func share(columns []int, left int, most func(int) int) int {
 const (
 	gap = "  " // between columns
 	// leastLast is how wide the last column, the message, is on a terminal where that can be had
-	// by pressing others, and goodLast what it gets before others have more than usual.
-	leastLast, goodLast = 30, 80
+	// by leaving out others, usualLast where it can by pressing them, and goodLast what it gets
+	// before others have more than usual.
+	leastLast, usualLast, goodLast = 22, 30, 80
 )
 
 // usual is how wide a column is where there is room.
@@ -207,9 +215,11 @@ func (g *grid) titles() []string {
 }
 
 // row appends a line. What is too long for its column is cut on a terminal, and elsewhere
-// moves what follows. The last column is not padded.
+// moves what follows, until columns that are not full make up for it. The last column is not
+// padded.
 func (g *grid) row(to []byte, cells []string) []byte {
 	cut := g.fits && g.Width > 0
+	over := 0 // by how much we are behind where the column begins
 	for i, text := range cells {
 		if i == len(cells)-1 {
 			if cut {
@@ -217,10 +227,13 @@ func (g *grid) row(to []byte, cells []string) []byte {
 			}
 			return append(append(to, text...), '\n')
 		}
-		if cut {
+		if cut && !g.Columns[g.shown[i]].Fit {
 			text = cutBeginning(text, g.widths[i])
 		}
-		pad := g.widths[i] - utf8.RuneCountInString(text)
+		pad := g.widths[i] - utf8.RuneCountInString(text) - over
+		if over = max(-pad, 0); g.widths[i] == 0 {
+			over = 0
+		}
 		color := ""
 		if g.Color && g.Columns[g.shown[i]].Name == "severity" {
 			color = colors[text]

@@ -16,7 +16,12 @@ var clocks = []struct {
 	write Clock
 }{
 	{"local", func(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05.000") }},
-	{"short", func(t time.Time) string { return t.Local().Format(time.Stamp) }},
+	{"short", func(t time.Time) string {
+		if t.Local().Format(time.DateOnly) == time.Now().Format(time.DateOnly) {
+			return t.Local().Format(time.TimeOnly)
+		}
+		return t.Local().Format(time.Stamp)
+	}},
 	{"utc", func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.000") }},
 	{"relative", func(t time.Time) string { return ago(time.Since(t)) }},
 	{"rfc3339", func(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }},
