@@ -1,4 +1,5 @@
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { serverNow } from "../api/client";
 import { count, date, time, zone } from "../format";
 import type { App } from "../model/app";
 import { useModels } from "../model/model";
@@ -10,6 +11,8 @@ import { useVirtual } from "./virtual";
 
 /** The height of a row in pixels, which list.css has too. */
 const rowHeight = 24;
+/** How much of a message a row has, in characters. */
+const mostOfMessage = 1_000;
 /** How near the end of what is loaded more is asked for, in rows. */
 const ahead = 60;
 
@@ -36,7 +39,7 @@ export function List({ app }: { app: App }) {
 
   const several = (app.vcenters.value?.length ?? 0) > 1;
   const columns = ["Time", "Severity", "Event", "Target", ...(several ? ["vCenter"] : []), "User", "Message", "Offset"];
-  const today = date(Date.now(), settings.utc);
+  const today = date(serverNow(), settings.utc);
   const first = feed.items[0];
   const days = first !== undefined && date(first.at, settings.utc) !== today;
   const arrived = feed.pending.length;
@@ -61,7 +64,7 @@ export function List({ app }: { app: App }) {
             <div key={name} class={`cell ${name.toLowerCase()}`} role="columnheader">
               {name === "Time" ? (
                 <button type="button" class="plain" title="Local time or UTC (t)" onClick={() => settings.setUTC(!settings.utc)}>
-                  Time ({settings.utc ? "UTC" : zone(Date.now(), false)})
+                  Time ({settings.utc ? "UTC" : zone(serverNow(), false)})
                 </button>
               ) : name === "Offset" ? (
                 <button type="button" class="plain" title="Newest or oldest on top (o)" aria-label={`Offset, ${settings.order} on top`} onClick={() => app.setOrder(newestFirst ? "oldest" : "newest")}>
@@ -90,7 +93,7 @@ export function List({ app }: { app: App }) {
               return isHole(item) ? (
                 <HoleRow key={item.key} app={app} hole={item as Hole} index={r.index} place={place} />
               ) : (
-                <EventRow key={item.key} app={app} row={item} index={r.index} place={place} several={several} today={today} />
+                <EventRow key={item.key} app={app} row={item} index={r.index} odd={(index - feed.oldEnd) % 2 !== 0} place={place} several={several} today={today} />
               );
             })}
           </div>
@@ -116,19 +119,22 @@ interface RowProps {
   app: App;
   row: Row;
   index: number;
+  /** Whether it is striped, which does not change as rows come. */
+  odd: boolean;
   place: { transform: string };
   several: boolean;
   today: string;
 }
 
-function EventRow({ app, row, index, place, several, today }: RowProps) {
+function EventRow({ app, row, index, odd, place, several, today }: RowProps) {
   const { utc } = app.settings;
   const day = date(row.at, utc);
   const marked = app.selectedKey === row.key;
+  const message = visible(row.message.slice(0, mostOfMessage));
   return (
     <div
       id={idOf(row.key)}
-      class={`row event ${row.severity || "other"}${marked ? " marked" : ""}${index % 2 ? " odd" : ""}`}
+      class={`row event ${row.severity || "other"}${marked ? " marked" : ""}${odd ? " odd" : ""}`}
       role="row"
       aria-rowindex={index + 2}
       aria-selected={marked}
@@ -144,7 +150,7 @@ function EventRow({ app, row, index, place, several, today }: RowProps) {
       <div class="cell target" role="gridcell" title={visible(row.target)}>{row.target ? <><span class={`kind ${row.kind}`} title={row.kind} />{visible(row.target)}</> : "—"}</div>
       {several && <div class="cell vcenter" role="gridcell" title={row.vcenter}>{row.vcenter}</div>}
       <div class="cell user" role="gridcell" title={visible(row.user)}>{visible(row.user) || "—"}</div>
-      <div class="cell message" role="gridcell" title={visible(row.message)}>{visible(row.message)}</div>
+      <div class="cell message" role="gridcell" title={message}>{message || "—"}</div>
       <div class="cell offset" role="gridcell">{count(Number(row.id))}</div>
     </div>
   );
