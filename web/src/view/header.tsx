@@ -111,7 +111,7 @@ function Pill({ label, words, tone, title, children }: { label: string; words: s
   const [open, setOpen] = useState(false);
   return (
     <div class="pill-place">
-      <button type="button" class="pill" aria-expanded={open} title={title ?? words} onClick={() => setOpen(!open)}>
+      <button type="button" class="pill" aria-expanded={open} title={title ? `${words}\n${title}` : words} onClick={() => setOpen(!open)}>
         <Dot tone={tone} />
         <span class="words">{words}</span>
       </button>

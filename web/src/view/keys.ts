@@ -47,6 +47,11 @@ function isList(target: EventTarget | null): boolean {
   return target === document.body || (target instanceof HTMLElement && target.matches(".grid"));
 }
 
+/** Gives the list the focus, so that Enter opens what is marked; who reads the drawer keeps it. */
+function toList(): void {
+  if (!document.activeElement?.closest(".drawer")) document.querySelector<HTMLElement>(".grid")?.focus({ preventScroll: true });
+}
+
 /** Moves through the list, as keys do where something scrolls. */
 function move(app: App, key: string): boolean {
   const box = document.querySelector<HTMLElement>(".scroll");
@@ -81,6 +86,7 @@ function act(app: App, key: string): boolean {
     case "j":
     case "k":
       app.step(key === "j" ? down : down === 1 ? -1 : 1);
+      toList();
       return true;
     case "Enter":
       if (row) app.select(row, true);

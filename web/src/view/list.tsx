@@ -11,8 +11,8 @@ import { useVirtual } from "./virtual";
 
 /** The height of a row in pixels, which list.css has too. */
 const rowHeight = 24;
-/** How much of a message a row has, in characters. */
-const mostOfMessage = 1_000;
+/** How much of a message a row has, in characters: more than any screen shows of it. */
+const mostOfMessage = 30_000;
 /** How near the end of what is loaded more is asked for, in rows. */
 const ahead = 60;
 
