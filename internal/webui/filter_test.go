@@ -17,7 +17,7 @@ func TestEachKindOfFilterIsTypedIntoTheBar(t *testing.T) {
 		{"vm:web-07", "?vm=web-07", `e.querySelector(".target").textContent === "web-07"`},
 		{"user:!LAB*", "?user=!LAB*", `!e.querySelector(".user").textContent.startsWith("LAB")`},
 		{"severity:error", "?severity=error", `e.classList.contains("error")`},
-		{"powered on", "?q=powered+on", `e.querySelector(".message").textContent.includes("powered on")`},
+		{"powered on", "?q=powered+on", `e.querySelector(".message").textContent.includes("powered on") && e.querySelector("mark").textContent === "powered on"`},
 		{`vm.startsWith("db-") && severity == "info"`, "", `e.querySelector(".target").textContent.startsWith("db-")`},
 	} {
 		t.Run(c.typed, func(t *testing.T) {

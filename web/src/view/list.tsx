@@ -150,10 +150,21 @@ function EventRow({ app, row, index, odd, place, several, today }: RowProps) {
       <div class="cell target" role="gridcell" title={visible(row.target)}>{row.target ? <><span class={`kind ${row.kind}`} title={row.kind} />{visible(row.target)}</> : "—"}</div>
       {several && <div class="cell vcenter" role="gridcell" title={row.vcenter}>{row.vcenter}</div>}
       <div class="cell user" role="gridcell" title={visible(row.user)}>{visible(row.user) || "—"}</div>
-      <div class="cell message" role="gridcell" title={message}>{message || "—"}</div>
+      <div class="cell message" role="gridcell" title={message}>{message ? <Found text={message} wanted={app.query.q} /> : "—"}</div>
       <div class="cell offset" role="gridcell">{count(Number(row.id))}</div>
     </div>
   );
+}
+
+/** How far into a message the text that was searched is marked, in characters. */
+const markedUpTo = 500;
+
+/** A text in which another one is marked, wherever it is. */
+function Found({ text, wanted }: { text: string; wanted: string }) {
+  if (!wanted) return <>{text}</>;
+  const pattern = new RegExp(`(${wanted.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")})`, "i");
+  const parts = text.slice(0, markedUpTo).split(pattern); // every second one is what was found
+  return <>{parts.map((part, i) => (i % 2 ? <mark key={i}>{part}</mark> : part))}{text.slice(markedUpTo)}</>;
 }
 
 /** What is behind the oldest event that is loaded. */
