@@ -4,7 +4,7 @@ import type { CloudEvent } from "../src/api/types";
 import { Blocks, type Link, Stream, type Told } from "../src/api/stream";
 import type { Problem } from "../src/api/client";
 import { Feed, maxItems, maxPending } from "../src/model/feed";
-import { everything, parseQuery, queryParams } from "../src/model/query";
+import { everything, only, parseQuery, queryParams, without } from "../src/model/query";
 import { beforeOf, isHole, rowOf } from "../src/model/row";
 
 const source = "https://vc1/sdk";
@@ -465,6 +465,17 @@ test("a page that nobody looks at lets go of the server, and goes on afterwards"
   feed.close();
 });
 
+test("what the log has dropped before the list is known to be gone", async () => {
+  const feed = await shown(3000);
+  feed.pause();
+  server.refusals.push({ status: 410, document: { vcenter: "vc1" } });
+  await feed.loadOlder();
+  assert.equal(feed.hasOlder, false);
+  assert.equal(feed.problem, null);
+  assert.deepEqual(ids(feed), range(2801, 3000));
+  feed.close();
+});
+
 test("who signs in while looking at the past is signed in", async () => {
   server.last = 3000;
   const feed = new Feed(() => "vc1");
@@ -519,6 +530,13 @@ test("a page that ends before a row of a stream has all that came before it, and
   assert.equal(beforeOf(row), "vc1.5~vc2.8");
   assert.equal(beforeOf({ ...row, vcenter: "vc2" }), "vc1.6~vc2.7");
   assert.equal(beforeOf({ ...row, cursor: "" }), "");
+});
+
+test("a name is asked for, or left out, whatever it begins with and has in it", () => {
+  for (const [name, written] of [["!important", "*important"], ["a,b", "a*b"], ["db-01", "db-01"]] as const) {
+    assert.deepEqual(only(everything, "vm", name).fields.vm, [written]);
+    assert.deepEqual(without(everything, "vm", name).fields.vm, ["!" + written]);
+  }
 });
 
 test("a query is the same after its way through the address", () => {

@@ -1,6 +1,7 @@
 import { getPage, isAbort, type Page, Problem, problemOf, serverNow, urlOf } from "../api/client";
 import { type Link, Stream, type Told } from "../api/stream";
 import { Wait } from "../api/wait";
+import { placeOf, withLimit, withoutVCenter } from "./address";
 import { Model } from "./model";
 import { everything, filterParams, isHistorical, momentOf, type Query } from "./query";
 import { beforeOf, type Hole, isHole, type Item, type Row, rowOf } from "./row";
@@ -98,6 +99,7 @@ export class Feed extends Model {
 
   close(): void {
     this.stop.abort();
+    this.wait.end();
     this.unfollow();
   }
 
@@ -164,8 +166,12 @@ export class Feed extends Model {
     this.busy.older = true;
     this.changed();
     await this.guarded(async (signal) => {
-      const page = await getPage(url, signal);
-      this.prepend(page);
+      try {
+        this.prepend(await getPage(url, signal));
+      } catch (error) {
+        if (!(error instanceof Problem) || error.status !== 410) throw error;
+        this.older = withoutVCenter(url, error.document.vcenter ?? ""); // whose log has dropped all that was before
+      }
     });
     this.busy.older = false;
     this.changed();
@@ -227,7 +233,6 @@ export class Feed extends Model {
     this.close();
     const stop = (this.stop = new AbortController());
     this.phase = "loading";
-    this.link = null;
     this.problem = null;
     this.paused = !newest;
     this.dropPending();
@@ -503,22 +508,4 @@ export class Feed extends Model {
 function noTime(since: string): Problem {
   const detail = `invalid since: “${since}” is no time; write it as 15m, 2d or 2026-11-22T09:00:00Z`;
   return new Problem({ type: "urn:vstream:problem:invalid-parameter", title: "Invalid parameter", status: 400, detail, parameter: "since" });
-}
-
-/** The address of a page with another limit. */
-function withLimit(url: string, limit: number): string {
-  const [path = "", query = ""] = url.split("?");
-  const params = new URLSearchParams(query);
-  params.set("limit", String(limit));
-  return `${path}?${params}`;
-}
-
-/** The position in an address that the server gave: cursor or offset. */
-function placeOf(resume: string): Record<string, string> {
-  const params = new URLSearchParams(resume.slice(resume.indexOf("?") + 1));
-  for (const name of ["cursor", "offset"]) {
-    const value = params.get(name);
-    if (value !== null) return { [name]: value };
-  }
-  return { offset: "earliest" };
 }

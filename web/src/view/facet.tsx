@@ -86,7 +86,7 @@ function search(app: App, field: Field, values: Value[], text: string): Value[] 
 /** One value: the box adds it or takes it away, its name makes it the only one, and "not" excludes it. */
 function ValueRow({ app, field, value: v, most }: { app: App; field: Field; value: Value; most: number }) {
   const { query } = app;
-  const name = visible(titleOf(app, field, v.value)) || "(none)";
+  const name = visible(titleOf(app, field, v.value));
   const dropped = () => drop(query, { field, value: namedAs(query, field, v.value, v.state === "out" ? "out" : "in") });
   const box = () => app.setQuery(v.state === "" ? toggle(query, field, v.value) : dropped());
   const not = () => app.setQuery(v.state === "out" ? dropped() : without(query, field, v.value));

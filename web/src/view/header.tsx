@@ -159,7 +159,8 @@ function shortVersion(version: string): string {
 export function streamWords(app: App, now: number): { text: string; tone: string } {
   const { feed } = app;
   if (app.signedOut) return { text: "Signed out", tone: "bad" };
-  if (feed.phase === "failed") return { text: "Not readable", tone: "bad" };
+  const refused = feed.problem !== null && !feed.problem.passes && feed.link === null;
+  if (feed.phase === "failed" || refused) return { text: "Not readable", tone: "bad" };
   if (feed.link?.is === "lost") {
     const s = Math.max(0, Math.ceil((feed.link.retryAt - now) / 1000));
     return { text: s > 0 ? `Reconnecting in ${s} s` : "Reconnecting", tone: "bad" };

@@ -26,7 +26,7 @@ const severities: Record<string, string> = { e: "error", w: "warning", i: "info"
 export function keysOf(app: App): (e: KeyboardEvent) => void {
   return (e) => {
     if (e.defaultPrevented || e.ctrlKey || e.metaKey || e.altKey || isTyping(e.target)) return;
-    if (document.querySelector("dialog[open]")) return;
+    if (document.querySelector("dialog[open]") || (e.target instanceof Element && e.target.closest(".popover"))) return;
     if (e.key === " " || e.key === "Enter") {
       if (isControl(e.target)) return; // which the key presses
     }
