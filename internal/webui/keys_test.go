@@ -68,7 +68,12 @@ func TestTheListHasTheKeysOfWhatScrolls(t *testing.T) {
 	p.until("see.box().scrollTop === 0")
 
 	p.click(`see.all(".pill")[0]`) // after which it has the focus
-	p.press(escape, "j", enter)
+	p.until(`document.activeElement.closest(".popover")`)
+	p.press(escape)
+	p.until(`see.all(".popover").length === 0`)
+	p.press("j")
+	p.until(`document.activeElement.matches(".grid")`)
+	p.press(enter)
 	p.until(`location.search.startsWith("?event=vc-01/") && see.all(".popover").length === 0`)
 }
 

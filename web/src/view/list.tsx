@@ -26,7 +26,7 @@ export function List({ app }: { app: App }) {
   const indexOf = (i: number) => (newestFirst ? n - 1 - i : i);
   const point = usePointing(app);
   useSteadyPlace(app, scroll, newestFirst);
-  useSelectedInView(app, virtual.scrollToIndex.bind(virtual), indexOf);
+  useSelectedInView(app, scroll, indexOf);
 
   const rows = virtual.getVirtualItems();
   const oldest = rows.length > 0 ? (newestFirst ? n - 1 - (rows.at(-1)?.index ?? 0) : (rows[0]?.index ?? 0)) : 0;
@@ -227,17 +227,21 @@ function useSteadyPlace(app: App, scroll: { current: HTMLElement | null }, newes
 }
 
 /** Brings the marked row into view when another one is marked, as with j and k. */
-function useSelectedInView(app: App, scrollTo: (index: number, options: { align: "auto" | "center" }) => void, indexOf: (i: number) => number): void {
+function useSelectedInView(app: App, scroll: { current: HTMLElement | null }, indexOf: (i: number) => number): void {
   const key = app.selectedKey;
   const { generation } = app.feed;
   const last = useRef("");
-  useEffect(() => {
+  useLayoutEffect(() => {
     const mark = `${key} ${generation}`;
-    if (key === "" || last.current === mark) return;
+    const box = scroll.current;
+    if (key === "" || last.current === mark || !box) return;
     const at = app.feed.items.findIndex((item) => item.key === key);
     if (at < 0) return;
     const elsewhere = last.current.split(" ")[1] !== String(generation);
     last.current = mark;
-    scrollTo(indexOf(at), { align: elsewhere ? "center" : "auto" });
+    const top = indexOf(at) * rowHeight;
+    const room = box.clientHeight - rowHeight;
+    if (elsewhere) box.scrollTop = top - room / 2;
+    else box.scrollTop = Math.max(top - room, Math.min(top, box.scrollTop)); // as little as it takes
   });
 }
