@@ -86,6 +86,9 @@ func TestWhatEventsSayIsTextAndNeverMarkup(t *testing.T) {
 		p.never(`see.row(%s).getBoundingClientRect().height > 25`, offset)
 		p.never(`/[\u0000-\u0008\u000b\u000e-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/.test(see.row(%s).textContent)`, offset)
 	}
+	turned := v.post(t, says("report\u202egnp.exe", "turned"))
+	p.live(turned)
+	p.shows(".facets", "report⟨U+202E⟩gnp.exe")
 	p.click("see.row(1011)")
 	p.until(`location.search.includes("1011") && see.all(".drawer").length > 0`)
 	p.never(`document.querySelector("img, body script, .drawer b")`)

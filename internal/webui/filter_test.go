@@ -17,7 +17,7 @@ func TestEachKindOfFilterIsTypedIntoTheBar(t *testing.T) {
 		{"vm:web-07", "?vm=web-07", `e.querySelector(".target").textContent === "web-07"`},
 		{"user:!LAB*", "?user=!LAB*", `!e.querySelector(".user").textContent.startsWith("LAB")`},
 		{"severity:error", "?severity=error", `e.classList.contains("error")`},
-		{"powered on", "?q=powered+on", `e.querySelector(".message").textContent.includes("powered on")`},
+		{"powered on", "?q=powered+on", `e.querySelector(".message").textContent.includes("powered on") && e.querySelector("mark").textContent === "powered on"`},
 		{`vm.startsWith("db-") && severity == "info"`, "", `e.querySelector(".target").textContent.startsWith("db-")`},
 	} {
 		t.Run(c.typed, func(t *testing.T) {
@@ -103,6 +103,23 @@ func TestDraggingOverTheHistogramZoomsAndEscGoesBack(t *testing.T) {
 	p.press(escape)
 	p.live(3000)
 	p.until(`location.search === ""`)
+}
+
+func TestTheButtonForBackLeavesAZoomAndOpensTheEventOfThatAddress(t *testing.T) {
+	site, _ := serveOne(t, 2000)
+	p := open(t, site.url(""))
+	p.live(3000)
+	p.click("see.row(2995)")
+	p.until(`location.search === "?event=vc-01/2995"`)
+	p.until(`see.all(".histogram .strip[role=slider]").length === 1 && see.text(".peak").startsWith("Highest")`)
+	ask[any](p, `document.querySelector(".strip").focus()`)
+	p.press(left, left, enter)
+	p.until(`location.search.includes("until=") && see.all("button").some((e) => see.name(e).startsWith("Zoom out"))`)
+	p.press(escape) // closes the drawer, with the zoom as it is
+	p.until(`location.search.includes("until=") && see.all(".drawer").length === 0`)
+	p.back()
+	p.until(`location.search === "?event=vc-01/2995" && see.all(".drawer").length === 1`)
+	p.never(`see.all("button").some((e) => see.name(e).startsWith("Zoom out"))`)
 }
 
 func TestTheDrawerTellsAllOfAnEvent(t *testing.T) {

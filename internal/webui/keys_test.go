@@ -2,6 +2,8 @@ package webui_test
 
 import (
 	"testing"
+
+	"github.com/chromedp/chromedp/kb"
 )
 
 func TestAllCanBeDoneWithTheKeyboard(t *testing.T) {
@@ -45,6 +47,34 @@ func TestAllCanBeDoneWithTheKeyboard(t *testing.T) {
 		p.press("j")
 	}
 	p.until(`see.all(".row.marked").length === 1 && see.rows().includes(see.all(".row.marked")[0].id.split("-").at(-1))`)
+}
+
+func TestTheListHasTheKeysOfWhatScrolls(t *testing.T) {
+	site, _ := serveOne(t, 2000)
+	p := open(t, site.url(""))
+	p.live(3000)
+	marked := `see.all(".row.marked").map((e) => e.id.slice(e.id.lastIndexOf("-") + 1)).join() === String(%s)`
+	p.press(down, down, up)
+	p.until(marked, 3000)
+	p.press(down)
+	p.until(marked, 2999)
+	p.press(kb.PageDown)
+	p.until("see.box().scrollTop > see.box().clientHeight / 2")
+	p.press(kb.PageUp)
+	p.until("see.box().scrollTop === 0")
+	p.press(kb.End)
+	p.until("see.box().scrollTop > 2 * see.box().clientHeight")
+	p.press(kb.Home)
+	p.until("see.box().scrollTop === 0")
+
+	p.click(`see.all(".pill")[0]`) // after which it has the focus
+	p.until(`document.activeElement.closest(".popover")`)
+	p.press(escape)
+	p.until(`see.all(".popover").length === 0`)
+	p.press("j")
+	p.until(`document.activeElement.matches(".grid")`)
+	p.press(enter)
+	p.until(`location.search.startsWith("?event=vc-01/") && see.all(".popover").length === 0`)
 }
 
 func TestAKeyFiltersBySeverityTypeAndChain(t *testing.T) {

@@ -311,6 +311,7 @@ const (
 	tabKey = kb.Tab
 	up     = kb.ArrowUp
 	down   = kb.ArrowDown
+	left   = kb.ArrowLeft
 )
 
 // wheel scrolls the list by so many pixels, as a wheel over its middle does.

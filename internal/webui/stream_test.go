@@ -181,6 +181,28 @@ func TestSeveralVCentersAreOneListWithoutALostOrDoubledRow(t *testing.T) {
 	}
 }
 
+func TestAVCenterThatKeepsLittleDoesNotHideWhatOthersKeep(t *testing.T) {
+	much, little := newVCenter("vc-01", 1001), newVCenter("vc-02", 5001)
+	little.log = memlog.New(50, 1<<30)
+	much.postN(t, 600)
+	little.postN(t, 50)
+	p := open(t, serve(t, much, little).url(""))
+	p.state("Live")
+	p.until("see.rows().length > 10")
+	p.press(" ")
+	p.state("Paused")
+	for n := 30; n <= 60; n += 30 { // after which none is left of what the list goes back from
+		little.postN(t, 30)
+		p.shows(".arrived", strconv.Itoa(n)+" new events")
+	}
+	all := p.walk()
+	for offset := 1001; offset <= 1600; offset++ {
+		if !slices.Contains(all, strconv.Itoa(offset)) {
+			t.Fatalf("the list of %d rows lacks %d", len(all), offset)
+		}
+	}
+}
+
 func TestWhoIsSignedOutSignsInAgainAndGoesOn(t *testing.T) {
 	site, v := serveOne(t, 100)
 	site.stop()

@@ -4,7 +4,7 @@ import type { CloudEvent } from "../src/api/types";
 import { Blocks, type Link, Stream, type Told } from "../src/api/stream";
 import type { Problem } from "../src/api/client";
 import { Feed, maxItems, maxPending } from "../src/model/feed";
-import { everything, parseQuery, queryParams } from "../src/model/query";
+import { everything, only, parseQuery, queryParams, without } from "../src/model/query";
 import { beforeOf, isHole, rowOf } from "../src/model/row";
 
 const source = "https://vc1/sdk";
@@ -26,6 +26,12 @@ class Server {
   streams: ReadableStreamDefaultController<Uint8Array>[] = [];
   asked: string[] = [];
   down = false;
+  /** How many events an answer has at most, whatever is asked for. */
+  most = Infinity;
+  /** An event that happened long before those around it; 0 is none. */
+  late = 0;
+  /** What time it is for the server; 0 is the time of the tests. */
+  clock = 0;
 
   answer = async (input: string, init: RequestInit): Promise<Response> => {
     this.asked.push(input);
@@ -50,8 +56,9 @@ class Server {
       to = Math.min(this.last, from + limit - 1);
     }
     const events = [];
-    for (let id = from; id <= to; id++) events.push(event(id));
-    const headers = new Headers({ "Stream-Next-Cursor": `vc1.${to}` });
+    if (after !== null) to = Math.min(to, from + this.most - 1);
+    for (let id = from; id <= to; id++) events.push(id === this.late ? { ...event(id), time: event(1).time } : event(id));
+    const headers = new Headers({ "Stream-Next-Cursor": `vc1.${to}`, Date: new Date(this.clock || Date.now()).toUTCString() });
     if (to >= this.last) headers.set("Stream-Up-To-Date", "true");
     headers.append("Link", `</api/v1/events?cursor=vc1.${to}&limit=${limit}>; rel="next"`);
     if (from > this.first) headers.append("Link", `</api/v1/events?before=vc1.${from}&limit=${limit}>; rel="prev"`);
@@ -367,6 +374,155 @@ test("a time that is none is said to be none", async () => {
   assert.match(feed.problem?.message ?? "", /“abc” is no time/);
 });
 
+test("what cannot be read on after standing still for long is tried again", async () => {
+  const feed = await shown(300);
+  feed.pause();
+  server.happen(maxPending);
+  await until(() => feed.overflowed, "it was too much");
+  server.happen(10);
+  server.refusals.push({ status: 503, document: {} });
+  feed.resume();
+  await until(() => ids(feed).at(-1) === String(server.last) && feed.link?.is === "open", "it goes on");
+  assert.deepEqual(ids(feed), range(101, server.last));
+  feed.close();
+});
+
+test("what expired while the list stood still is a hole behind what was kept aside", async () => {
+  const feed = await shown(300);
+  feed.pause();
+  server.happen(5);
+  await until(() => feed.pending.length === 5, "they were kept aside");
+  server.cut(false);
+  server.first = 2001;
+  server.last = 2100;
+  server.refusals.push({ status: 410, document: { missed: 1695, resume: "/api/v1/events?offset=2001" } });
+  await until(() => feed.pending.length === 106 && feed.link?.is === "open", "it goes on");
+  assert.deepEqual(ids(feed), range(101, 300));
+  feed.resume();
+  assert.deepEqual(ids(feed), [...range(101, 305), "hole expired 1695", ...range(2001, 2100)]);
+  feed.close();
+});
+
+test("a list that stood still for longer than the log keeps events goes on behind a hole", async () => {
+  const feed = await shown(300);
+  feed.pause();
+  server.happen(maxPending);
+  await until(() => feed.overflowed, "it was too much");
+  server.last = 20_100;
+  server.first = 20_001;
+  server.refusals.push({ status: 410, document: { missed: 14_700, resume: "/api/v1/events?offset=20001" } });
+  feed.resume();
+  await until(() => feed.link?.is === "open", "it goes on");
+  assert.deepEqual(ids(feed), [...range(101, 5300), "hole expired 14700", ...range(20_001, 20_100)]);
+  feed.close();
+});
+
+test("a hole of which the log dropped a part is filled with the rest", async () => {
+  const feed = await shown(300);
+  feed.pause();
+  server.happen(maxPending);
+  await until(() => feed.overflowed, "it was too much");
+  server.happen(6000);
+  feed.resume();
+  await until(() => feed.link?.is === "open" && ids(feed).at(-1) === String(server.last), "it is at the end");
+  const hole = feed.items.find(isHole);
+  assert.ok(hole);
+  server.first = 10_901;
+  server.refusals.push({ status: 410, document: { missed: 600, resume: "/api/v1/events?offset=10901" } });
+  await feed.fill(hole);
+  assert.deepEqual(ids(feed), [...range(101, 10_300), "hole expired 600", ...range(10_901, 11_300)]);
+  assert.equal(feed.problem, null);
+  feed.close();
+});
+
+test("pages with few events that match are read on without a doubled row", async () => {
+  const feed = await shown(300);
+  feed.sleep();
+  server.happen(40);
+  server.most = 5; // the server looks only so far for each answer
+  feed.wakeUp();
+  await until(() => feed.link?.is === "open", "it goes on");
+  assert.deepEqual(ids(feed), range(101, 340));
+  feed.close();
+});
+
+test("a page that nobody looks at lets go of the server, and goes on afterwards", async () => {
+  const feed = await shown(300);
+  feed.sleep();
+  assert.equal(server.streams.length, 0);
+  server.happen(1500);
+  feed.wakeUp();
+  await until(() => feed.link?.is === "open", "it goes on");
+  server.happen(1);
+  await until(() => ids(feed).at(-1) === String(server.last), "it is at the end");
+  assert.deepEqual(ids(feed), range(101, server.last));
+
+  feed.pause();
+  feed.sleep();
+  server.happen(3);
+  feed.wakeUp();
+  await until(() => feed.pending.length === 3, "they are kept aside");
+  feed.close();
+});
+
+test("what the log has dropped before the list is known to be gone", async () => {
+  const feed = await shown(3000);
+  feed.pause();
+  server.refusals.push({ status: 410, document: { vcenter: "vc1" } });
+  await feed.loadOlder();
+  assert.equal(feed.hasOlder, false);
+  assert.equal(feed.problem, null);
+  assert.deepEqual(ids(feed), range(2801, 3000));
+  feed.close();
+});
+
+test("who signs in while looking at the past is signed in", async () => {
+  server.last = 3000;
+  const feed = new Feed(() => "vc1");
+  await feed.show({ ...everything, until: "2026-11-22T09:00:00Z" });
+  server.refusals.push({ status: 401, document: {} });
+  await feed.loadOlder();
+  assert.equal(feed.problem?.status, 401);
+  feed.retry();
+  assert.equal(feed.problem, null);
+  await feed.loadOlder();
+  assert.equal(ids(feed)[0], "1801");
+  feed.close();
+});
+
+test("an event that came late does not end the way back within a time", async () => {
+  server.last = 3000;
+  server.late = 2801; // the first one of the first page
+  const feed = new Feed(() => "vc1");
+  await feed.show({ ...everything, since: event(1000).time });
+  assert.equal(feed.hasOlder, true);
+  while (feed.hasOlder) await feed.loadOlder();
+  assert.deepEqual(ids(feed), range(1000, 3000).filter((id) => id !== "2801"));
+  feed.close();
+});
+
+test("a time that goes back from now does so from the server's now", async () => {
+  server.last = 300;
+  server.clock = Date.parse(event(300).time) + 1000;
+  const feed = new Feed(() => "vc1");
+  await feed.show({ ...everything, since: "11s" });
+  const { length } = feed.items;
+  assert.ok(length >= 9 && length <= 11, `${length} events of the last 10 s`);
+  server.clock = 0;
+  await feed.show(everything);
+  feed.close();
+});
+
+test("trouble with a vCenter is told of in the list of what happens, and not in the past", async () => {
+  const feed = await shown(300);
+  feed.mark({ cause: "vcenter", text: "", most: null });
+  assert.equal(ids(feed).at(-1), "hole vcenter null");
+  await feed.show({ ...everything, until: "2026-11-22T09:00:00Z" });
+  feed.mark({ cause: "vcenter", text: "", most: null });
+  assert.equal(ids(feed).at(-1), "300");
+  feed.close();
+});
+
 // ---- rows and queries
 
 test("a page that ends before a row of a stream has all that came before it, and not the row", () => {
@@ -374,6 +530,13 @@ test("a page that ends before a row of a stream has all that came before it, and
   assert.equal(beforeOf(row), "vc1.5~vc2.8");
   assert.equal(beforeOf({ ...row, vcenter: "vc2" }), "vc1.6~vc2.7");
   assert.equal(beforeOf({ ...row, cursor: "" }), "");
+});
+
+test("a name is asked for, or left out, whatever it begins with and has in it", () => {
+  for (const [name, written] of [["!important", "*important"], ["a,b", "a*b"], ["db-01", "db-01"]] as const) {
+    assert.deepEqual(only(everything, "vm", name).fields.vm, [written]);
+    assert.deepEqual(without(everything, "vm", name).fields.vm, ["!" + written]);
+  }
 });
 
 test("a query is the same after its way through the address", () => {

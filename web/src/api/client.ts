@@ -36,6 +36,21 @@ export function isAbort(error: unknown): boolean {
   return error instanceof DOMException && error.name === "AbortError";
 }
 
+/** How far the server's clock is before the browser's, in milliseconds. */
+let ahead = 0;
+/** Answers tell the time in seconds, and take a while; a smaller difference is none. */
+const inexact = 5_000;
+
+/** The time of the server, in milliseconds: what goes back from now does so for the server, whatever the clock of this machine says. */
+export function serverNow(): number {
+  return Date.now() + ahead;
+}
+
+function readClock(response: Response): void {
+  const difference = Date.parse(response.headers.get("Date") ?? "") - Date.now();
+  if (Number.isFinite(difference)) ahead = Math.abs(difference) < inexact ? 0 : difference;
+}
+
 /** Asks the server, and throws a Problem for every answer that is no success. */
 export async function request(url: string, init: RequestInit = {}): Promise<Response> {
   let response: Response;
@@ -44,6 +59,7 @@ export async function request(url: string, init: RequestInit = {}): Promise<Resp
   } catch (error) {
     throw isAbort(error) ? error : problemOf(error);
   }
+  readClock(response);
   if (response.ok) return response;
   throw await read(response);
 }

@@ -1,5 +1,6 @@
-import { isAbort, Problem, problemOf, request } from "./client";
+import { isAbort, Problem, problemOf, request, serverNow } from "./client";
 import type { Bookmark, CloudEvent, ProblemDocument } from "./types";
+import { Wait } from "./wait";
 
 /** An event and where a reader is that has dealt with it. */
 export interface Told {
@@ -40,7 +41,7 @@ export class Stream {
   private openedAt = 0;
   private attempts = 0;
   private lostAt = 0;
-  private wake: (() => void) | null = null;
+  private readonly wait = new Wait();
 
   /** Begins to read url, an address of events without a position, behind cursor. */
   constructor(
@@ -53,12 +54,12 @@ export class Stream {
 
   close(): void {
     this.stop.abort();
-    this.wake?.();
+    this.wait.end();
   }
 
   /** Tries at once where it would wait. */
   retry(): void {
-    this.wake?.();
+    this.wait.end();
   }
 
   private async run(): Promise<void> {
@@ -87,16 +88,9 @@ export class Stream {
     const spread = 0.5 + Math.random() / 2;
     const wait = Math.max(problem.retryAfter, spread * Math.min(longestWait, shortestWait * 2 ** this.attempts));
     this.attempts++;
-    this.lostAt ||= Date.now();
-    this.listener.link({ is: "lost", since: this.lostAt, retryAt: Date.now() + wait, problem });
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, wait);
-      this.wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
-    this.wake = null;
+    this.lostAt ||= serverNow();
+    this.listener.link({ is: "lost", since: this.lostAt, retryAt: serverNow() + wait, problem });
+    await this.wait.for(wait);
   }
 
   /** Reads one connection to its end, and returns the problem that it ended with, if any. */

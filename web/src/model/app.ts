@@ -1,4 +1,4 @@
-import { getJSON, isAbort, type Problem, problemOf, request } from "../api/client";
+import { getJSON, isAbort, type Problem, problemOf, request, serverNow } from "../api/client";
 import type { CloudEvent, ServerInfo, View } from "../api/types";
 import { Catalogue } from "./catalogue";
 import { FacetsPoll, HistogramPoll } from "./counts";
@@ -28,6 +28,9 @@ export interface Note {
   n: number;
 }
 
+/** A page that nobody has looked at for so long lets go of the server. */
+const attention = 60_000;
+
 /** App is the whole state of the page, and all that can be done to it. */
 export class App extends Model {
   readonly settings = new Settings();
@@ -51,11 +54,12 @@ export class App extends Model {
   signInLater = false;
   note: Note | null = null;
   private looking = new AbortController();
+  private unseen: ReturnType<typeof setTimeout> | undefined;
 
   constructor() {
     super();
     this.vcenters = new VCenters((v, outage, lost) => {
-      const minutes = Math.max(1, Math.round(((outage.to ?? Date.now()) - outage.from) / 60_000));
+      const minutes = Math.max(1, Math.round(((outage.to ?? serverNow()) - outage.from) / 60_000));
       if (lost) this.feed.mark({ cause: "vcenter", most: null, text: `${v.name} no longer had what happened while it could not be read` });
       else if (outage.to !== outage.from) this.say(`${v.name} is being read again, after about ${minutes} min`);
     });
@@ -71,12 +75,27 @@ export class App extends Model {
   /** Begins: reads the address, and asks for everything. */
   async start(): Promise<void> {
     window.addEventListener("popstate", () => this.readAddress());
+    document.addEventListener("visibilitychange", () => this.seen());
+    this.seen();
     this.vcenters.now();
     this.catalogue.now();
     void this.loadViews();
     void this.loadServer();
     await this.vcentersKnown();
     this.readAddress();
+    if (this.vcenters.value) return;
+    const end = this.vcenters.subscribe(() => {
+      if (!this.vcenters.value) return;
+      end();
+      void this.feed.show(this.query); // for what came meanwhile has no names
+    });
+  }
+
+  /** Whether somebody looks at the page has changed. */
+  private seen(): void {
+    clearTimeout(this.unseen);
+    if (document.hidden) this.unseen = setTimeout(() => this.feed.sleep(), attention);
+    else this.feed.wakeUp();
   }
 
   // ---- which events
@@ -297,7 +316,11 @@ export class App extends Model {
     const slash = event.indexOf("/");
     const vcenter = event.slice(0, slash);
     const id = event.slice(slash + 1);
-    if (slash > 0 && (this.selected?.vcenter !== vcenter || this.selected.id !== id)) {
+    if (another) this.zoomed = []; // which led to another place than the one that is gone back to
+    if (slash > 0 && this.selected?.vcenter === vcenter && this.selected.id === id) {
+      this.selected = { ...this.selected, open: true };
+      void this.look();
+    } else if (slash > 0) {
       this.selected = { vcenter, id, row: null, event: null, problem: null, open: true };
       if (first || another) this.loadAround();
       else void this.look();
@@ -326,8 +349,13 @@ export class App extends Model {
     // Slashes, colons and commas read better as they are, and need no escaping in a query.
     const search = params.toString().replaceAll("%2F", "/").replaceAll("%3A", ":").replaceAll("%2C", ",").replaceAll("%21", "!");
     const url = window.location.pathname + (search ? "?" + search : "");
-    if (push) window.history.pushState(null, "", url);
-    else window.history.replaceState(null, "", url);
+    if (url === window.location.pathname + window.location.search) return;
+    try {
+      if (push) window.history.pushState(null, "", url);
+      else window.history.replaceState(null, "", url);
+    } catch {
+      // Browsers refuse when it changes too often, as while a key is held; what is shown is more important.
+    }
   }
 
   /** Asks for the whole of the selected event. */

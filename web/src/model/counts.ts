@@ -1,4 +1,4 @@
-import { getJSON, getPage, isAbort, urlOf } from "../api/client";
+import { getJSON, getPage, isAbort, serverNow, urlOf } from "../api/client";
 import type { Facets, FacetValue, Histogram } from "../api/types";
 import { Poll } from "./poll";
 import { everything, type Field, fields, filterParams, momentOf, type Query, queryParams, sameQuery } from "./query";
@@ -31,7 +31,7 @@ abstract class CountsPoll<T> extends Poll<T> {
   /** Counts another query, at once. */
   show(query: Query): void {
     this.query = query;
-    this.interval = momentOf(query.until, Date.now()) < Date.now() ? pastInterval : this.liveInterval;
+    this.interval = momentOf(query.until, serverNow()) < serverNow() ? pastInterval : this.liveInterval;
     this.problem = null;
     this.now();
   }

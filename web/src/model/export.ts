@@ -1,5 +1,5 @@
 // Events to take along: as a link that streams them, as JSON, and as a table.
-import { getPage, urlOf } from "../api/client";
+import { getPage, serverNow, urlOf } from "../api/client";
 import type { CloudEvent } from "../api/types";
 import { filterParams, momentOf, type Query } from "./query";
 import { isHole, type Item } from "./row";
@@ -17,7 +17,7 @@ export function allAddress(query: Query, now: number): string {
 
 /** So many of the newest events that match, oldest first, or fewer if there are no more. */
 export async function newestEvents(query: Query, most: number, signal: AbortSignal): Promise<CloudEvent[]> {
-  const since = momentOf(query.since, Date.now());
+  const since = momentOf(query.since, serverNow());
   const params = filterParams(query);
   params.set("limit", String(most));
   if (query.until) params.set("until", query.until);

@@ -1,5 +1,7 @@
-import { getPage, isAbort, type Page, Problem, problemOf, urlOf } from "../api/client";
+import { getPage, isAbort, type Page, Problem, problemOf, serverNow, urlOf } from "../api/client";
 import { type Link, Stream, type Told } from "../api/stream";
+import { Wait } from "../api/wait";
+import { placeOf, withLimit, withoutVCenter } from "./address";
 import { Model } from "./model";
 import { everything, filterParams, isHistorical, momentOf, type Query } from "./query";
 import { beforeOf, type Hole, isHole, type Item, type Row, rowOf } from "./row";
@@ -54,7 +56,9 @@ export class Feed extends Model {
   private stream: Stream | null = null;
   private stop = new AbortController();
   private held = false;
-  private wake: (() => void) | null = null;
+  private asleep = false;
+  private catching = false;
+  private readonly wait = new Wait();
   private holes = 0;
 
   /** vcenterOf names the vCenter of a source. */
@@ -88,15 +92,15 @@ export class Feed extends Model {
 
   /** Shows the events of the query from a time on, in milliseconds, and stands still; from the oldest on without. */
   async jump(at: number | null): Promise<void> {
-    const from = at ?? momentOf(this.query.since, Date.now());
+    const from = at ?? momentOf(this.query.since, serverNow());
     const place = Number.isFinite(from) ? { since: new Date(from).toISOString() } : { offset: "earliest" };
     await this.begin(this.address({ limit: firstPage, ...place }), false);
   }
 
   close(): void {
     this.stop.abort();
-    this.stream?.close();
-    this.stream = null;
+    this.wait.end();
+    this.unfollow();
   }
 
   /** Stands still: what happens is counted and kept aside. */
@@ -120,12 +124,29 @@ export class Feed extends Model {
     this.flow();
   }
 
+  /** Lets go of the server while nobody looks: browsers have only so many connections to it. */
+  sleep(): void {
+    if (!this.stream) return;
+    this.unfollow();
+    this.asleep = true;
+    this.changed();
+  }
+
+  /** Goes on where it was when it fell asleep. */
+  wakeUp(): void {
+    if (this.asleep) void this.catchUp();
+  }
+
   /** Comes again at once where it would wait, as when somebody has signed in. */
   retry(): void {
-    if (this.phase === "loading") this.wake?.();
+    if (this.phase === "loading") this.wait.end();
     else if (this.phase === "failed") void this.show(this.query);
-    else if (this.stream) this.stream.retry();
-    else if (this.newer === null && !isHistorical(this.query)) void this.catchUp();
+    else {
+      this.problem = null;
+      if (this.stream) this.stream.retry();
+      else if (this.follows) void this.catchUp();
+      this.changed();
+    }
   }
 
   /** Somebody has seen that the log is another one. */
@@ -134,22 +155,23 @@ export class Feed extends Model {
     this.changed();
   }
 
-  /** Puts a hole behind the newest event. */
+  /** Puts a hole behind the newest event, where the list shows what happens now. */
   mark(hole: Pick<Hole, "cause" | "text" | "most">): void {
-    const item = this.hole(hole.cause, hole.text, hole.most, "");
-    if (this.still) this.pending.push(item);
-    else this.append([item]);
-    this.changed();
+    if (this.follows) this.add([this.hole(hole.cause, hole.text, hole.most, "")]);
   }
 
   async loadOlder(): Promise<void> {
     const url = this.older;
-    if (url === null || this.busy.older) return;
+    if (url === null || this.busy.older || this.phase !== "ready") return;
     this.busy.older = true;
     this.changed();
     await this.guarded(async (signal) => {
-      const page = await getPage(url, signal);
-      this.prepend(page);
+      try {
+        this.prepend(await getPage(url, signal));
+      } catch (error) {
+        if (!(error instanceof Problem) || error.status !== 410) throw error;
+        this.older = withoutVCenter(url, error.document.vcenter ?? ""); // whose log has dropped all that was before
+      }
     });
     this.busy.older = false;
     this.changed();
@@ -157,7 +179,7 @@ export class Feed extends Model {
 
   async loadNewer(): Promise<void> {
     const url = this.newer;
-    if (url === null || this.busy.newer) return;
+    if (url === null || this.busy.newer || this.phase !== "ready") return;
     this.busy.newer = true;
     this.changed();
     await this.guarded(async (signal) => this.extend(await getPage(url, signal)));
@@ -167,17 +189,18 @@ export class Feed extends Model {
 
   /** Loads what is missing in a hole, as far as the server has it. */
   async fill(hole: Hole): Promise<void> {
-    if (hole.loading || !hole.from) return;
+    if (hole.loading || !hole.from || this.phase !== "ready") return;
     hole.loading = true;
     this.changed();
     await this.guarded(async (signal) => {
-      const page = await getPage(this.address({ limit: pageSize, cursor: hole.from }), signal);
+      const { page, lost } = await this.behind(hole.from, signal);
       const at = this.items.indexOf(hole);
       if (at < 0) return;
+      for (const l of lost) l.at = hole.at;
       const end = this.items.slice(at + 1).find((item): item is Row => !isHole(item));
       const rows = this.rows(page);
       const met = rows.findIndex((row) => row.key === end?.key);
-      const missed = met >= 0 ? rows.slice(0, met) : rows;
+      const missed = [...lost, ...(met >= 0 ? rows.slice(0, met) : rows)];
       const filled = met >= 0 || page.upToDate;
       this.items.splice(at, filled ? 1 : 0, ...missed);
       this.oldEnd += missed.length - (filled ? 1 : 0);
@@ -210,14 +233,14 @@ export class Feed extends Model {
     this.close();
     const stop = (this.stop = new AbortController());
     this.phase = "loading";
-    this.link = null;
     this.problem = null;
     this.paused = !newest;
     this.dropPending();
     this.busy = { older: false, newer: false };
     this.searching = false;
     this.changed();
-    if (this.query.since && Number.isNaN(momentOf(this.query.since, Date.now()))) return this.fail(noTime(this.query.since));
+    if (this.query.since && Number.isNaN(momentOf(this.query.since, serverNow()))) return this.fail(noTime(this.query.since));
+    let lostAt = 0;
     for (let attempt = 0; ; attempt++) {
       try {
         const page = await getPage(url, stop.signal);
@@ -228,16 +251,10 @@ export class Feed extends Model {
         this.problem = problemOf(error);
         if (!this.problem.passes) return this.fail(this.problem);
         const wait = Math.max(this.problem.retryAfter, Math.min(30_000, 1_000 * 2 ** attempt));
-        this.link = { is: "lost", since: Date.now(), retryAt: Date.now() + wait, problem: this.problem };
+        lostAt ||= serverNow();
+        this.link = { is: "lost", since: lostAt, retryAt: serverNow() + wait, problem: this.problem };
         this.changed();
-        await new Promise<void>((resolve) => {
-          const timer = setTimeout(resolve, wait);
-          this.wake = () => {
-            clearTimeout(timer);
-            resolve();
-          };
-        });
-        this.wake = null;
+        await this.wait.for(wait);
         if (stop.signal.aborted) return;
       }
     }
@@ -284,7 +301,7 @@ export class Feed extends Model {
   }
 
   private follow(): void {
-    this.stream?.close();
+    this.unfollow();
     this.stream = new Stream(urlOf("/events", filterParams(this.query)), this.cursor, {
       told: (batch) => this.told(batch),
       bookmark: (b) => {
@@ -298,18 +315,34 @@ export class Feed extends Model {
     });
   }
 
+  private unfollow(): void {
+    this.stream?.close();
+    this.stream = null;
+    this.link = null;
+    this.asleep = false;
+  }
+
+  /** Whether the window goes on with what happens. */
+  private get follows(): boolean {
+    return this.newer === null && this.phase === "ready" && !isHistorical(this.query);
+  }
+
   private told(batch: Told[]): void {
     const rows = batch.map((t) => rowOf(t.event, this.vcenterOf(t.event.source), t.cursor));
     this.cursor = rows.at(-1)?.cursor ?? this.cursor;
+    this.add(rows);
+  }
+
+  /** Adds what has happened: to the list, or aside while it stands still. */
+  private add(items: Item[]): void {
     if (!this.still) {
-      this.append(rows);
+      this.append(items);
       return;
     }
-    this.pending.push(...rows);
+    this.pending.push(...items);
     if (this.pending.length >= maxPending) {
       this.overflowed = true;
-      this.stream?.close();
-      this.stream = null;
+      this.unfollow();
     }
     this.changed();
   }
@@ -330,49 +363,64 @@ export class Feed extends Model {
     this.overflowed = false;
   }
 
-  /** Reads on from the cursor up to the end of the log, or for so long; then goes to its end. */
-  private async catchUp(): Promise<void> {
-    const began = this.cursor;
+  /**
+   * Reads on from the cursor up to the end of the log, or for so long; then goes to its end.
+   * What is put aside meanwhile is read on behind when the list goes on.
+   */
+  private async catchUp(refusal?: Problem): Promise<void> {
+    if (this.catching) return;
+    this.catching = true;
+    this.asleep = false;
     await this.guarded(async (signal) => {
-      let page: Page = { events: [], cursor: began, upToDate: false, prev: null, next: null };
-      for (let n = 0; n < maxCatchUp && !page.upToDate; n += pageSize) {
-        page = await getPage(this.address({ limit: pageSize, cursor: page.cursor }), signal);
-        this.append(this.rows(page));
-        this.cursor = page.cursor;
-      }
-      if (!page.upToDate) {
-        const from = page.cursor;
-        page = await getPage(this.address({ limit: firstPage }), signal);
-        this.append([this.hole("buffer", "more came while the list stood still than is kept aside", null, from), ...this.rows(page)]);
-        this.cursor = page.cursor;
+      let next = refusal ? await this.resumed(refusal, signal) : await this.behind(this.cursor, signal);
+      for (let n = pageSize; ; n += pageSize) {
+        this.cursor = next.page.cursor;
+        this.add([...next.lost, ...this.rows(next.page)]);
+        if (this.overflowed) return;
+        if (next.page.upToDate) break;
+        if (n >= maxCatchUp) {
+          await this.leap(signal);
+          break;
+        }
+        next = await this.behind(this.cursor, signal);
       }
       this.follow();
     });
+    this.catching = false;
+  }
+
+  /** Goes to the newest events, and leaves a hole before them unless they join. */
+  private async leap(signal: AbortSignal): Promise<void> {
+    const page = await getPage(this.address({ limit: firstPage }), signal);
+    const rows = this.rows(page);
+    const known = new Set([...this.items, ...this.pending].slice(-maxCatchUp).map((item) => item.key));
+    const met = rows.findLastIndex((row) => known.has(row.key));
+    const hole = this.hole("buffer", "more came while the list stood still than is kept aside", null, this.cursor);
+    this.cursor = page.cursor;
+    this.add(met < 0 ? [hole, ...rows] : rows.slice(met + 1));
+  }
+
+  /** The page behind a cursor; where the log has dropped what came there, the next that it has, and a hole before it. */
+  private async behind(cursor: string, signal: AbortSignal): Promise<{ page: Page; lost: Hole[] }> {
+    try {
+      return { page: await getPage(this.address({ limit: pageSize, cursor }), signal), lost: [] };
+    } catch (error) {
+      if (error instanceof Problem && error.status === 410) return await this.resumed(error, signal);
+      throw error;
+    }
+  }
+
+  private async resumed({ document: { missed, resume } }: Problem, signal: AbortSignal): Promise<{ page: Page; lost: Hole[] }> {
+    const place = resume ? { limit: pageSize, ...placeOf(resume) } : { limit: firstPage };
+    const page = await getPage(this.address(place), signal);
+    return { page, lost: [this.hole("expired", "the log dropped them before they were read", missed ?? null, "")] };
   }
 
   /** The server does not go on at the cursor. */
   private async refused(problem: Problem): Promise<void> {
-    this.stream = null;
-    const { missed, resume } = problem.document;
-    if (problem.status === 410) {
-      const hole = this.hole("expired", "the log dropped them before they were read", missed ?? null, "");
-      await this.guarded(async (signal) => {
-        const page = resume ? await getPage(this.address({ limit: pageSize, ...placeOf(resume) }), signal) : await getPage(this.address({ limit: firstPage }), signal);
-        this.append([hole, ...this.rows(page)]);
-        this.cursor = page.cursor;
-        if (page.upToDate) this.follow();
-        else await this.catchUp();
-      });
-      return;
-    }
-    if (problem.status === 409) {
-      this.replaced = true;
-      await this.show(this.query);
-      return;
-    }
-    this.problem = problem;
-    this.link = null;
-    this.changed();
+    this.unfollow();
+    if (problem.status === 410) await this.catchUp(problem);
+    else await this.guarded(() => Promise.reject(problem));
   }
 
   /** The events of a page; its first one knows where to go back from, its last one where to go on. */
@@ -386,13 +434,11 @@ export class Feed extends Model {
   }
 
   private prepend(page: Page): void {
-    let rows = this.rows(page);
-    this.older = page.prev && withLimit(page.prev, pageSize);
-    const since = momentOf(this.query.since, Date.now());
-    if (rows[0] && rows[0].at < since) {
-      rows = rows.filter((row) => row.at >= since);
-      this.older = null;
-    }
+    const since = momentOf(this.query.since, serverNow());
+    const rows = this.rows(page).filter((row) => !(row.at < since));
+    // An event that came late may stand before those of the time; not so a whole page.
+    const over = rows.length === 0 && page.events.length > 0;
+    this.older = over ? null : page.prev && withLimit(page.prev, pageSize);
     this.items = [...rows, ...this.items];
     this.oldEnd += rows.length;
     if (this.items.length > maxItems) this.trimNewest();
@@ -426,9 +472,7 @@ export class Feed extends Model {
       if (isHole(last) || !last.after) continue;
       this.newer = this.address({ limit: pageSize, cursor: last.after });
       this.items.length = n;
-      this.stream?.close();
-      this.stream = null;
-      this.link = null;
+      this.unfollow();
       this.dropPending();
       return;
     }
@@ -437,7 +481,7 @@ export class Feed extends Model {
   private hole(cause: Hole["cause"], text: string, most: number | null, from: string): Hole {
     this.holes++;
     const newest = this.items.at(-1);
-    return { key: `hole-${this.holes}`, cause, text, most, at: newest?.at ?? Date.now(), from, loading: false };
+    return { key: `hole-${this.holes}`, cause, text, most, at: newest?.at ?? serverNow(), from, loading: false };
   }
 
   /** Runs what asks the server, and keeps what goes wrong, unless the query has changed. */
@@ -449,7 +493,10 @@ export class Feed extends Model {
     } catch (error) {
       if (isAbort(error) || signal.aborted) return;
       this.problem = problemOf(error);
-      if (this.problem.passes && this.link?.is !== "open" && this.newer === null && this.phase === "ready" && !isHistorical(this.query)) {
+      if (this.problem.status === 409) {
+        this.replaced = true;
+        void this.show(this.query);
+      } else if (this.problem.passes && this.stream === null && this.follows && !this.overflowed) {
         this.follow(); // which tries again
       }
     }
@@ -461,22 +508,4 @@ export class Feed extends Model {
 function noTime(since: string): Problem {
   const detail = `invalid since: “${since}” is no time; write it as 15m, 2d or 2026-11-22T09:00:00Z`;
   return new Problem({ type: "urn:vstream:problem:invalid-parameter", title: "Invalid parameter", status: 400, detail, parameter: "since" });
-}
-
-/** The address of a page with another limit. */
-function withLimit(url: string, limit: number): string {
-  const [path = "", query = ""] = url.split("?");
-  const params = new URLSearchParams(query);
-  params.set("limit", String(limit));
-  return `${path}?${params}`;
-}
-
-/** The position in an address that the server gave: cursor or offset. */
-function placeOf(resume: string): Record<string, string> {
-  const params = new URLSearchParams(resume.slice(resume.indexOf("?") + 1));
-  for (const name of ["cursor", "offset"]) {
-    const value = params.get(name);
-    if (value !== null) return { [name]: value };
-  }
-  return { offset: "earliest" };
 }

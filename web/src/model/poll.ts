@@ -1,4 +1,4 @@
-import { isAbort, type Problem, problemOf } from "../api/client";
+import { isAbort, type Problem, problemOf, serverNow } from "../api/client";
 import { Model } from "./model";
 
 /** How much longer than the server takes for an answer it is left alone: an asker costs it a thirtieth of a core. */
@@ -18,7 +18,7 @@ export abstract class Poll<T> extends Model {
   value: T | null = null;
   /** Why the last answer is missing; value is the one before. */
   problem: Problem | null = null;
-  /** When the last answer came, in milliseconds. */
+  /** When the last answer came, in milliseconds of the server. */
   at = 0;
   /** How long it is from one answer to the next, in milliseconds. */
   pause: number;
@@ -75,7 +75,7 @@ export abstract class Poll<T> extends Model {
       if (signal.aborted) return;
       this.value = value;
       this.problem = null;
-      this.at = Date.now();
+      this.at = serverNow();
       const took = Math.max(0, performance.now() - began - way);
       this.pause = Math.max(this.interval, Math.min(longestPause, rest * this.questions * took));
       this.took(value);

@@ -33,9 +33,9 @@ function isField(name: string): name is Field {
   return (fields as readonly string[]).includes(name);
 }
 
-/** A value as a query has it: values are separated by commas, so a name that has one is matched with *. */
+/** A value as a query has it: commas separate values, and ! leaves one out, so a name that has such is matched with *. */
 export function writable(value: string): string {
-  return value.replaceAll(",", "*");
+  return value.replaceAll(",", "*").replace(/^!/, "*");
 }
 
 /** Reads a query from the parameters of an address, and names those it does not know. */

@@ -1,4 +1,4 @@
-import { getJSON } from "../api/client";
+import { getJSON, serverNow } from "../api/client";
 import type { VCenter } from "../api/types";
 import { Poll } from "./poll";
 
@@ -41,13 +41,13 @@ export class VCenters extends Poll<VCenter[]> {
     this.gaps.set(v.name, v.gaps);
     const away = v.state !== "collecting" && v.state !== "standby" && v.lastEvent !== null;
     if (away && !open) {
-      const from = v.since ? Date.parse(v.since) : Date.now();
+      const from = v.since ? Date.parse(v.since) : serverNow();
       this.outages.push({ vcenter: v.name, from, to: null });
     } else if (!away && open) {
-      open.to = Date.now();
+      open.to = serverNow();
       this.trouble(v, open, lost);
     } else if (!away && lost) {
-      this.trouble(v, { vcenter: v.name, from: Date.now(), to: Date.now() }, true);
+      this.trouble(v, { vcenter: v.name, from: serverNow(), to: serverNow() }, true);
     }
     if (this.outages.length > 100) this.outages.shift();
   }

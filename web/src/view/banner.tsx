@@ -21,7 +21,8 @@ export function Banner({ app }: { app: App }) {
   }
   if (link?.is === "lost" && now - link.since > patience) {
     return (
-      <div class="banner bad" role="alert">
+      <div class="banner bad">
+        <span class="unseen" role="alert">The connection to the server is lost.</span>
         <span>
           No connection to the server for {span(now - link.since)}: {link.problem.message}. What is shown stays; the page goes on where it was as soon as the
           server answers. If it does not, see whether the server runs and whether your network or VPN is up.

@@ -3,6 +3,7 @@ import type { App } from "../model/app";
 import { drop, type Field, fieldNames, type Part, partsOf } from "../model/query";
 import type { Search } from "../model/search";
 import { flip } from "../model/typed";
+import { visible } from "../text";
 import { Close } from "./icons";
 
 /** More values of one field than this share a chip. */
@@ -83,6 +84,6 @@ function said(app: App, part: Part): { text: string; not: boolean; does: string 
   if ("q" in part) return { text: `Text: ${app.query.q}`, not: false, does: "Click to edit" };
   if ("filter" in part) return { text: `CEL: ${app.query.filter}`, not: false, does: "Click to edit" };
   const not = part.value.startsWith("!");
-  const value = not ? part.value.slice(1) : part.value;
+  const value = visible(not ? part.value.slice(1) : part.value);
   return { text: `${fieldNames[part.field]}: ${value}`, not, does: not ? "Click for only these events" : "Click for all events but these" };
 }

@@ -91,15 +91,16 @@ function inZone(text: string, utc: boolean): string {
   return Number.isFinite(at) ? `${date(at, utc)} ${time(at, utc)} (${zone(at, utc)})` : text;
 }
 
-const longFact = 300;
+/** A text is folded from so many characters on. */
+const long = 300;
 
 /** A text of which, where it is long, only the beginning is shown until somebody wants more. */
-function Folded({ text }: { text: string }) {
+export function Folded({ text }: { text: string }) {
   const [open, setOpen] = useState(false);
-  if (text.length <= longFact) return <>{visible(text)}</>;
+  if (text.length <= long) return <>{visible(text)}</>;
   return (
     <>
-      {visible(open ? text : text.slice(0, longFact) + "…")}{" "}
+      {visible(open ? text : text.slice(0, long) + "…")}{" "}
       <button type="button" class="link" aria-expanded={open} onClick={() => setOpen(!open)}>{open ? "Show less" : "Show all"}</button>
     </>
   );

@@ -1,4 +1,5 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { serverNow } from "../api/client";
 import type { CloudEvent } from "../api/types";
 import { count, date, span, time, zone } from "../format";
 import type { App, Selected } from "../model/app";
@@ -8,7 +9,7 @@ import { Around, Chain, eachSide } from "../model/nearby";
 import type { Row } from "../model/row";
 import { visible } from "../text";
 import { useClock } from "./clock";
-import { Breaking, Details } from "./details";
+import { Breaking, Details, Folded } from "./details";
 import { Missing } from "./missing";
 import { AroundTab, ChainTab } from "./nearby";
 import { ShowInList, Steps } from "./place";
@@ -69,7 +70,7 @@ function Head({ app, selected: { row, vcenter, id } }: { app: App; selected: Sel
 
 /** How long ago something was, as it grows. */
 function Ago({ at }: { at: number }) {
-  const now = useClock(Date.now() - at < 100_000 ? 1_000 : 30_000);
+  const now = useClock(serverNow() - at < 100_000 ? 1_000 : 30_000);
   return <span class="ago">{span(now - at)} ago</span>;
 }
 
@@ -101,7 +102,7 @@ function Body({ app, selected, chain }: { app: App; selected: Selected; chain: C
   ];
   return (
     <div ref={scroll} class="drawer-body">
-      {row?.message && <p class="message">{visible(row.message)}</p>}
+      {row?.message && <p class="message"><Folded key={selectedKey} text={row.message} /></p>}
       {row && !problem && <ShowInList app={app} row={row} />}
       {problem && <Missing app={app} selected={selected} problem={problem} />}
       {!row && !problem && <p class="remark" role="status">Loading…</p>}

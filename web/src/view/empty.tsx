@@ -3,6 +3,7 @@ import { count } from "../format";
 import type { App } from "../model/app";
 import { countOf } from "../model/counts";
 import { drop, everything, fieldNames, type Part, partsOf, type Query, queryParams } from "../model/query";
+import { visible } from "../text";
 
 /** What the list shows where there are no rows: why, and what to do. */
 export function Empty({ app }: { app: App }) {
@@ -33,7 +34,7 @@ export function partWords(query: Query, part: Part): string {
   if ("q" in part) return `text: ${query.q}`;
   if ("filter" in part) return `expression: ${query.filter}`;
   const excluded = part.value.startsWith("!");
-  return `${excluded ? "not " : ""}${fieldNames[part.field].toLowerCase()}: ${excluded ? part.value.slice(1) : part.value}`;
+  return `${excluded ? "not " : ""}${fieldNames[part.field].toLowerCase()}: ${visible(excluded ? part.value.slice(1) : part.value)}`;
 }
 
 /** Nothing matches: which part of the query to give up, and what that would show. */

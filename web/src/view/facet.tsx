@@ -4,6 +4,7 @@ import type { App } from "../model/app";
 import { drop, type Field, fieldNames, only, toggle, without } from "../model/query";
 import { remember, remembered } from "../model/settings";
 import { held, isOnly, namedAs, type Value, type Values } from "../model/facetvalues";
+import { visible } from "../text";
 import { Down, Right } from "./icons";
 
 /** How many values are shown before somebody asks for more, and from how many on they can be searched. */
@@ -85,7 +86,7 @@ function search(app: App, field: Field, values: Value[], text: string): Value[] 
 /** One value: the box adds it or takes it away, its name makes it the only one, and "not" excludes it. */
 function ValueRow({ app, field, value: v, most }: { app: App; field: Field; value: Value; most: number }) {
   const { query } = app;
-  const name = titleOf(app, field, v.value);
+  const name = visible(titleOf(app, field, v.value));
   const dropped = () => drop(query, { field, value: namedAs(query, field, v.value, v.state === "out" ? "out" : "in") });
   const box = () => app.setQuery(v.state === "" ? toggle(query, field, v.value) : dropped());
   const not = () => app.setQuery(v.state === "out" ? dropped() : without(query, field, v.value));
@@ -101,7 +102,7 @@ function ValueRow({ app, field, value: v, most }: { app: App; field: Field; valu
       <button
         type="button"
         class="plain name"
-        title={`${v.value}\n${way}`}
+        title={`${visible(v.value)}\n${way}`}
         aria-label={v.state === "out" ? `${name}, excluded` : `Only ${name}`}
         onClick={(e) => (e.altKey ? not() : one())}
         onKeyDown={(e) => {

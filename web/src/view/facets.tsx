@@ -1,4 +1,5 @@
 import { useEffect, useRef, useState } from "preact/hooks";
+import { serverNow } from "../api/client";
 import type { App } from "../model/app";
 import { momentWords } from "../model/buckets";
 import { facetFields } from "../model/counts";
@@ -70,7 +71,7 @@ function Fields({ app, hold }: { app: App; hold: boolean }) {
   const { value } = facets;
   if (!value) return null;
   const several = (app.vcenters.value?.length ?? 0) > 1;
-  const clock = (iso: string) => momentWords(Date.parse(iso), 1000, app.settings.utc, Date.now());
+  const clock = (iso: string) => momentWords(Date.parse(iso), 1000, app.settings.utc, serverNow());
   const incomplete = completenessWords(value, clock);
   const all = facetFields
     .filter((field) => field !== "vcenter" || several || query.fields.vcenter)

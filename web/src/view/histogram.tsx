@@ -1,5 +1,6 @@
 import type { JSX } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { serverNow } from "../api/client";
 import { count, span, time } from "../format";
 import type { App } from "../model/app";
 import { bucketAt, endsOf, eventWords, momentWords, severityWords, type Strip, stretchOf, stretchWords, stripOf, summaryOf } from "../model/buckets";
@@ -40,7 +41,7 @@ export function Histogram({ app }: { app: App }) {
     const p = (plot.current = new Plot(canvas.current));
     return () => p.close();
   }, []);
-  const now = Date.now();
+  const now = serverNow();
   const ends = strip ? endsOf(strip, utc, now) : ["", ""];
   useEffect(() => plot.current?.show(strip, utc, ends), [strip, utc, theme]);
   useLayoutEffect(() => setChosen(null), [counted && counted.since + counted.until]);

@@ -5,7 +5,7 @@ import { drop, isHistorical, only, toggle, without } from "../model/query";
 export const keyHelp: { keys: string[]; does: string }[] = [
   { keys: ["Space"], does: "Pause, or go on" },
   { keys: ["/"], does: "Search" },
-  { keys: ["j", "k"], does: "Next event below, or above" },
+  { keys: ["j", "k"], does: "Next event below, or above; the arrow keys too" },
   { keys: ["Enter"], does: "Details of the event" },
   { keys: ["Esc"], does: "Close the details; zoom out" },
   { keys: ["g"], does: "The oldest events" },
@@ -26,11 +26,11 @@ const severities: Record<string, string> = { e: "error", w: "warning", i: "info"
 export function keysOf(app: App): (e: KeyboardEvent) => void {
   return (e) => {
     if (e.defaultPrevented || e.ctrlKey || e.metaKey || e.altKey || isTyping(e.target)) return;
-    if (document.querySelector("dialog[open]")) return;
+    if (document.querySelector("dialog[open]") || (e.target instanceof Element && e.target.closest(".popover"))) return;
     if (e.key === " " || e.key === "Enter") {
       if (isControl(e.target)) return; // which the key presses
     }
-    if (act(app, e.key)) e.preventDefault();
+    if (act(app, e.key) || (isList(e.target) && move(app, e.key))) e.preventDefault();
   };
 }
 
@@ -40,6 +40,29 @@ function isTyping(target: EventTarget | null): boolean {
 
 function isControl(target: EventTarget | null): boolean {
   return target instanceof HTMLElement && target.closest("button, a, summary, input") !== null;
+}
+
+/** Whether the keys are those of the list: it has the focus, or nothing has. */
+function isList(target: EventTarget | null): boolean {
+  return target === document.body || (target instanceof HTMLElement && target.matches(".grid"));
+}
+
+/** Gives the list the focus, so that Enter opens what is marked; who reads the drawer keeps it. */
+function toList(): void {
+  if (!document.activeElement?.closest(".drawer")) document.querySelector<HTMLElement>(".grid")?.focus({ preventScroll: true });
+}
+
+/** Moves through the list, as keys do where something scrolls. */
+function move(app: App, key: string): boolean {
+  const box = document.querySelector<HTMLElement>(".scroll");
+  const page = (box?.clientHeight ?? 0) - 48; // two rows stay, to know where one was
+  const pages: Record<string, number> = { PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };
+  const by = pages[key];
+  if (key === "ArrowDown") return act(app, "j");
+  if (key === "ArrowUp") return act(app, "k");
+  if (by === undefined || !box) return false;
+  box.scrollTop = Math.min(box.scrollHeight, Math.max(0, box.scrollTop + by));
+  return true;
 }
 
 function act(app: App, key: string): boolean {
@@ -63,6 +86,7 @@ function act(app: App, key: string): boolean {
     case "j":
     case "k":
       app.step(key === "j" ? down : down === 1 ? -1 : 1);
+      toList();
       return true;
     case "Enter":
       if (row) app.select(row, true);

@@ -1,4 +1,5 @@
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { serverNow } from "../api/client";
 import { count, date, time, zone } from "../format";
 import type { App } from "../model/app";
 import { useModels } from "../model/model";
@@ -10,6 +11,8 @@ import { useVirtual } from "./virtual";
 
 /** The height of a row in pixels, which list.css has too. */
 const rowHeight = 24;
+/** How much of a message a row has, in characters: more than any screen shows of it. */
+const mostOfMessage = 30_000;
 /** How near the end of what is loaded more is asked for, in rows. */
 const ahead = 60;
 
@@ -23,7 +26,7 @@ export function List({ app }: { app: App }) {
   const indexOf = (i: number) => (newestFirst ? n - 1 - i : i);
   const point = usePointing(app);
   useSteadyPlace(app, scroll, newestFirst);
-  useSelectedInView(app, virtual.scrollToIndex.bind(virtual), indexOf);
+  useSelectedInView(app, scroll, indexOf);
 
   const rows = virtual.getVirtualItems();
   const oldest = rows.length > 0 ? (newestFirst ? n - 1 - (rows.at(-1)?.index ?? 0) : (rows[0]?.index ?? 0)) : 0;
@@ -36,7 +39,7 @@ export function List({ app }: { app: App }) {
 
   const several = (app.vcenters.value?.length ?? 0) > 1;
   const columns = ["Time", "Severity", "Event", "Target", ...(several ? ["vCenter"] : []), "User", "Message", "Offset"];
-  const today = date(Date.now(), settings.utc);
+  const today = date(serverNow(), settings.utc);
   const first = feed.items[0];
   const days = first !== undefined && date(first.at, settings.utc) !== today;
   const arrived = feed.pending.length;
@@ -61,7 +64,7 @@ export function List({ app }: { app: App }) {
             <div key={name} class={`cell ${name.toLowerCase()}`} role="columnheader">
               {name === "Time" ? (
                 <button type="button" class="plain" title="Local time or UTC (t)" onClick={() => settings.setUTC(!settings.utc)}>
-                  Time ({settings.utc ? "UTC" : zone(Date.now(), false)})
+                  Time ({settings.utc ? "UTC" : zone(serverNow(), false)})
                 </button>
               ) : name === "Offset" ? (
                 <button type="button" class="plain" title="Newest or oldest on top (o)" aria-label={`Offset, ${settings.order} on top`} onClick={() => app.setOrder(newestFirst ? "oldest" : "newest")}>
@@ -90,7 +93,7 @@ export function List({ app }: { app: App }) {
               return isHole(item) ? (
                 <HoleRow key={item.key} app={app} hole={item as Hole} index={r.index} place={place} />
               ) : (
-                <EventRow key={item.key} app={app} row={item} index={r.index} place={place} several={several} today={today} />
+                <EventRow key={item.key} app={app} row={item} index={r.index} odd={(index - feed.oldEnd) % 2 !== 0} place={place} several={several} today={today} />
               );
             })}
           </div>
@@ -116,19 +119,22 @@ interface RowProps {
   app: App;
   row: Row;
   index: number;
+  /** Whether it is striped, which does not change as rows come. */
+  odd: boolean;
   place: { transform: string };
   several: boolean;
   today: string;
 }
 
-function EventRow({ app, row, index, place, several, today }: RowProps) {
+function EventRow({ app, row, index, odd, place, several, today }: RowProps) {
   const { utc } = app.settings;
   const day = date(row.at, utc);
   const marked = app.selectedKey === row.key;
+  const message = visible(row.message.slice(0, mostOfMessage));
   return (
     <div
       id={idOf(row.key)}
-      class={`row event ${row.severity || "other"}${marked ? " marked" : ""}${index % 2 ? " odd" : ""}`}
+      class={`row event ${row.severity || "other"}${marked ? " marked" : ""}${odd ? " odd" : ""}`}
       role="row"
       aria-rowindex={index + 2}
       aria-selected={marked}
@@ -144,10 +150,21 @@ function EventRow({ app, row, index, place, several, today }: RowProps) {
       <div class="cell target" role="gridcell" title={visible(row.target)}>{row.target ? <><span class={`kind ${row.kind}`} title={row.kind} />{visible(row.target)}</> : "—"}</div>
       {several && <div class="cell vcenter" role="gridcell" title={row.vcenter}>{row.vcenter}</div>}
       <div class="cell user" role="gridcell" title={visible(row.user)}>{visible(row.user) || "—"}</div>
-      <div class="cell message" role="gridcell" title={visible(row.message)}>{visible(row.message)}</div>
+      <div class="cell message" role="gridcell" title={message}>{message ? <Found text={message} wanted={app.query.q} /> : "—"}</div>
       <div class="cell offset" role="gridcell">{count(Number(row.id))}</div>
     </div>
   );
+}
+
+/** How far into a message the text that was searched is marked, in characters. */
+const markedUpTo = 500;
+
+/** A text in which another one is marked, wherever it is. */
+function Found({ text, wanted }: { text: string; wanted: string }) {
+  if (!wanted) return <>{text}</>;
+  const pattern = new RegExp(`(${wanted.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")})`, "i");
+  const parts = text.slice(0, markedUpTo).split(pattern); // every second one is what was found
+  return <>{parts.map((part, i) => (i % 2 ? <mark key={i}>{part}</mark> : part))}{text.slice(markedUpTo)}</>;
 }
 
 /** What is behind the oldest event that is loaded. */
@@ -210,17 +227,21 @@ function useSteadyPlace(app: App, scroll: { current: HTMLElement | null }, newes
 }
 
 /** Brings the marked row into view when another one is marked, as with j and k. */
-function useSelectedInView(app: App, scrollTo: (index: number, options: { align: "auto" | "center" }) => void, indexOf: (i: number) => number): void {
+function useSelectedInView(app: App, scroll: { current: HTMLElement | null }, indexOf: (i: number) => number): void {
   const key = app.selectedKey;
   const { generation } = app.feed;
   const last = useRef("");
-  useEffect(() => {
+  useLayoutEffect(() => {
     const mark = `${key} ${generation}`;
-    if (key === "" || last.current === mark) return;
+    const box = scroll.current;
+    if (key === "" || last.current === mark || !box) return;
     const at = app.feed.items.findIndex((item) => item.key === key);
     if (at < 0) return;
     const elsewhere = last.current.split(" ")[1] !== String(generation);
     last.current = mark;
-    scrollTo(indexOf(at), { align: elsewhere ? "center" : "auto" });
+    const top = indexOf(at) * rowHeight;
+    const room = box.clientHeight - rowHeight;
+    if (elsewhere) box.scrollTop = top - room / 2;
+    else box.scrollTop = Math.max(top - room, Math.min(top, box.scrollTop)); // as little as it takes
   });
 }

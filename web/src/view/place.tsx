@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import { isAbort } from "../api/client";
+import { isAbort, serverNow } from "../api/client";
 import type { App } from "../model/app";
 import { useModels } from "../model/model";
 import { passes } from "../model/nearby";
@@ -54,7 +54,7 @@ export function ShowInList({ app, row }: { app: App; row: Row }) {
 
   if (feed.phase === "loading" || at >= 0) return null;
   const show = async () => {
-    const now = Date.now();
+    const now = serverNow();
     const since = momentOf(query.since, now);
     const until = momentOf(query.until, now);
     if (row.at < since || row.at > until) {

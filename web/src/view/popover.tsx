@@ -50,7 +50,7 @@ export function Popover({ label, onClose, children, end }: { label: string; onCl
 }
 
 function pressables(box: HTMLElement | null): HTMLElement[] {
-  return box ? [...box.querySelectorAll<HTMLElement>("button:not(:disabled), a[href], input, select")] : [];
+  return box ? [...box.querySelectorAll<HTMLElement>("button:not(:disabled), a[href], input, select, summary")] : [];
 }
 
 /** Moves the focus with the arrow keys, Home and End; not where an input needs them. */

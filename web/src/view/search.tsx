@@ -7,6 +7,7 @@ import { fieldNames } from "../model/query";
 import type { Search } from "../model/search";
 import { type Suggestion, suggestionsFor } from "../model/suggest";
 import { type Kind, readTyped } from "../model/typed";
+import { visible } from "../text";
 import { Chips } from "./chips";
 import { CheckWords } from "./verdict";
 
@@ -124,7 +125,7 @@ function Option({ id, suggestion: s, active, onTake }: { id: string; suggestion:
   return (
     <li id={id} role="option" aria-selected={active} onPointerDown={(e) => e.preventDefault()} onClick={onTake}>
       <span class="of">{fieldNames[s.field]}{s.is === "value" && s.not && " not"}</span>
-      {s.is === "field" ? <code>{s.text}</code> : <bdi title={s.value}>{s.value}</bdi>}
+      {s.is === "field" ? <code>{s.text}</code> : <bdi title={visible(s.value)}>{visible(s.value)}</bdi>}
       {s.is === "value" && s.count !== null && <span class="n">{count(s.count)}</span>}
     </li>
   );

@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import { isAbort, problemOf } from "../api/client";
+import { isAbort, problemOf, serverNow } from "../api/client";
 import { count } from "../format";
 import type { App } from "../model/app";
 import { waysOf } from "../model/copyas";
@@ -45,7 +45,7 @@ export function CopyMenu({ app }: { app: App }) {
 
 function Ways({ app }: { app: App }) {
   const [chosen, setChosen] = useState(0);
-  const ways = waysOf(app.query, window.location.origin, Date.now());
+  const ways = waysOf(app.query, window.location.origin, serverNow());
   const way = ways[chosen] ?? ways[0];
   if (!way) return null;
   return (
@@ -73,13 +73,13 @@ function Files({ app, close }: { app: App; close: () => void }) {
   const [busy, setBusy] = useState(false);
   const stop = useRef(new AbortController());
   useEffect(() => () => stop.current.abort(), []);
-  const [opened] = useState(() => Date.now());
+  const [opened] = useState(() => serverNow());
   const loaded = app.feed.items.reduce((n, item) => n + Number(!isHole(item)), 0);
   const json = async () => {
     setBusy(true);
     try {
       const events = await newestEvents(app.query, newest, stop.current.signal);
-      save(JSON.stringify(events, null, 2) + "\n", "application/json", fileName(Date.now(), "json"));
+      save(JSON.stringify(events, null, 2) + "\n", "application/json", fileName(serverNow(), "json"));
       close();
     } catch (error) {
       if (isAbort(error)) return;
@@ -95,7 +95,7 @@ function Files({ app, close }: { app: App; close: () => void }) {
       <button type="button" class="choice" disabled={busy} onClick={() => void json()}>
         <b>JSON</b> {busy ? "being fetched…" : `the newest ${count(newest)} that match`}
       </button>
-      <button type="button" class="choice" disabled={loaded === 0} onClick={() => { close(); save(csvOf(app.feed.items), "text/csv", fileName(Date.now(), "csv")); }}>
+      <button type="button" class="choice" disabled={loaded === 0} onClick={() => { close(); save(csvOf(app.feed.items), "text/csv", fileName(serverNow(), "csv")); }}>
         <b>CSV</b> the {count(loaded)} loaded in the list, for spreadsheets
       </button>
     </div>

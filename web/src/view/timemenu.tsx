@@ -1,4 +1,5 @@
 import { useState } from "preact/hooks";
+import { serverNow } from "../api/client";
 import type { App } from "../model/app";
 import { useModels } from "../model/model";
 import { momentOf, type Query } from "../model/query";
@@ -15,7 +16,7 @@ export function TimeMenu({ app }: { app: App }) {
   const { query } = app;
   return (
     <>
-      <Menu label={rangeWords(query, app.settings.utc, Date.now())} title="Time range">
+      <Menu label={rangeWords(query, app.settings.utc, serverNow())} title="Time range">
         {(close) => (
           <div class="choices">
             {ranges.map((r) => (
@@ -40,7 +41,7 @@ export function TimeMenu({ app }: { app: App }) {
 /** A range of one's own, from a time to another or to now. */
 function Custom({ app, onChoose }: { app: App; onChoose: (since: string, until: string) => void }) {
   const { utc } = app.settings;
-  const now = Date.now();
+  const now = serverNow();
   const text = (moment: number, otherwise: number) => dateTimeText(Number.isFinite(moment) ? moment : otherwise, utc);
   const [from, setFrom] = useState(() => text(momentOf(app.query.since, now), now - 3600e3));
   const [to, setTo] = useState(() => text(momentOf(app.query.until, now), now));
