@@ -29,10 +29,11 @@ var screenshots = flag.String("screenshots", "", "directory to write pictures of
 // today is when the pictures are of.
 var today = time.Date(2026, 11, 22, 14, 52, 41, 738e6, time.UTC)
 
-// atToday has the page think that it is today, and that it is in UTC.
+// atToday has the page think that it is today, whatever the server says, and that it is in UTC.
 var atToday = chromedp.Steps(
 	atStart(`{ const ahead = Date.now() - `+strconv.FormatInt(today.Add(2*time.Second).UnixMilli(), 10)+`; const D = Date;
-		globalThis.Date = class extends D { constructor(...a) { a.length ? super(...a) : super(D.now() - ahead); } static now() { return D.now() - ahead; } }; }`),
+		globalThis.Date = class extends D { constructor(...a) { a.length ? super(...a) : super(D.now() - ahead); } static now() { return D.now() - ahead; } };
+		const get = Headers.prototype.get; Headers.prototype.get = function (name) { return name === "Date" ? null : get.call(this, name); }; }`),
 	chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		_, err := cdp.Call(ctx, t, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: "UTC"})
 		return err
