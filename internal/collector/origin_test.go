@@ -70,6 +70,7 @@ func TestALogThatWasMadeAnewIsToldWhoseEventsComeBeforeItGetsThem(t *testing.T) 
 		f.happen(1, 2)
 		r := collectInto(t, f, log)
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		log.instance, log.failures = "", 1
 		f.happen(3)
 		time.Sleep(time.Minute)
