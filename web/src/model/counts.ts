@@ -1,7 +1,7 @@
 import { getJSON, getPage, isAbort, serverNow, urlOf } from "../api/client";
 import type { Facets, FacetValue, Histogram } from "../api/types";
 import { Poll } from "./poll";
-import { everything, type Field, fields, filterParams, momentOf, type Query, queryParams, sameQuery } from "./query";
+import { everything, type Field, momentOf, type Query, queryParams, sameQuery } from "./query";
 
 /** The fields that the server counts values of. */
 export const facetFields: Field[] = ["severity", "type", "vm", "host", "cluster", "datacenter", "user", "vcenter"];
@@ -129,9 +129,4 @@ export async function countOf(query: Query, signal: AbortSignal): Promise<number
   const params = queryParams(query);
   params.set("top", "1");
   return (await getJSON<Facets>("/facets", params, signal)).events;
-}
-
-/** Whether the query asks for anything but all events. */
-export function isFiltered(query: Query): boolean {
-  return filterParams(query).size > 0 || fields.some((f) => query.fields[f]?.length);
 }

@@ -17,7 +17,6 @@ export const Minus = () => <Icon><circle cx="8" cy="8" r="5.500" /><path d="M5.5
 export const Copy = () => <Icon><rect x="5.500" y="5.500" width="7" height="7" rx="1" /><path d="M10.500 3.500h-6a1 1 0 0 0-1 1v6" /></Icon>;
 export const Down = () => <Icon><path d="M4.500 6.500L8 10l3.500-3.500" /></Icon>;
 export const Right = () => <Icon><path d="M6.500 4.500L10 8l-3.500 3.500" /></Icon>;
-export const Play = () => <Icon><path d="M5 3.500v9l7-4.500z" /></Icon>;
 export const Pause = () => <Icon><path d="M5.500 3.500v9M10.500 3.500v9" /></Icon>;
 export const Link = () => <Icon><path d="M6.500 9.500l3-3M7 5l1.500-1.500a2.500 2.500 0 0 1 4 3.500L11 8.500M9 11l-1.500 1.500a2.500 2.500 0 0 1-4-3.500L5 7.500" /></Icon>;
 export const Download = () => <Icon><path d="M8 2.500v8M4.500 7L8 10.500 11.500 7M3 13.500h10" /></Icon>;
