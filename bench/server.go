@@ -218,16 +218,15 @@ func (s *vstreamServer) append(ctx context.Context, events []vstream.Event) erro
 func (s *vstreamServer) run(ctx context.Context, l net.Listener) error {
 	const watchesMax, indexed = 100_000, 2_000_000 // the program's defaults
 	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	guard, err := access.New(access.Config{Logger: logger})
+	guard, err := access.New(access.Config{Watches: watchesMax, Logger: logger})
 	if err != nil {
 		return err
 	}
-	watches := &access.Watches{Max: watchesMax}
 	indexing := &index.Index{Log: s.log, MaxRows: indexed, Logger: logger}
 	api := &httpapi.Server{
 		Listener:    guard.Listener(l),
 		WatchMaxAge: 30 * time.Minute,
-		Admit:       func(r *http.Request) (func(), bool) { return watches.Acquire(access.Client(r)) },
+		Admit:       guard.Admit,
 		Logger:      logger,
 		VCenters: []httpapi.VCenter{{
 			Name: "vc", Log: s.log, Index: indexing,

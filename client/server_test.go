@@ -96,7 +96,7 @@ type server struct {
 	vcenters []*vcenter
 	access   access.Config
 	maxAge   time.Duration
-	admit    func(*http.Request) (func(), bool)
+	admit    func(*http.Request, func()) (func(), bool)
 	stop     func() // properly
 }
 

@@ -843,7 +843,7 @@ func TestAWatchThatIsOneTooManyComesAgain(t *testing.T) {
 	v := newVCenter("vc1", 100)
 	v.add(1, 1)
 	var refusals atomic.Int32
-	s := &server{t: t, vcenters: []*vcenter{v}, admit: func(*http.Request) (func(), bool) { return func() {}, refusals.Add(1) > 1 }}
+	s := &server{t: t, vcenters: []*vcenter{v}, admit: func(*http.Request, func()) (func(), bool) { return func() {}, refusals.Add(1) > 1 }}
 	s.start()
 	told := 0
 	for e, err := range newClient(t, s.url()).Watch(limited(t), client.Earliest(), client.OnReconnect(func(r client.Reconnect) error {

@@ -236,11 +236,10 @@ func secretAdvice(err error) string {
 //	  …                                     ▲
 //	                                      engine, unless the logs are in memory
 func (c *config) serve(ctx context.Context, engine *natslog.Engine, readings []reading, listener net.Listener, guard *access.Guard, logger *slog.Logger) error {
-	watches := &access.Watches{Max: c.access.watches, MaxPerClient: c.access.watchesPerClient}
 	api := &httpapi.Server{
 		Listener:    guard.Listener(listener),
 		WatchMaxAge: c.watchMaxAge,
-		Admit:       func(r *http.Request) (func(), bool) { return watches.Acquire(access.Client(r)) },
+		Admit:       guard.Admit,
 		Version:     versionText(),
 		Views:       c.views,
 		Identify: func(r *http.Request) (string, bool) {

@@ -22,6 +22,9 @@ type Config struct {
 	Origins []string
 	// RequestRate is how many requests a second each client has; 0 is no limit.
 	RequestRate float64
+	// Watches is how many there may be at a time, and WatchesPerClient how many of one
+	// client; 0 is no limit.
+	Watches, WatchesPerClient int
 
 	Logger *slog.Logger
 }
@@ -37,11 +40,12 @@ type Guard struct {
 	origins  origins
 	requests *requests // nil: no limit
 	attempts attempts
+	watches  *watches
 }
 
 // New reads the files that c names. Its error is a *FileError.
 func New(c Config) (*Guard, error) {
-	g := &Guard{logger: c.Logger, origins: c.Origins, attempts: newAttempts()}
+	g := &Guard{logger: c.Logger, origins: c.Origins, attempts: newAttempts(), watches: newWatches(c.Watches, c.WatchesPerClient)}
 	if c.CertFile != "" {
 		g.server = &certificates{}
 		g.clients = c.ClientCAFile != ""
@@ -72,7 +76,8 @@ func New(c Config) (*Guard, error) {
 // reloadInterval is how often files are looked at for changes.
 const reloadInterval = 5 * time.Second
 
-// Run takes up changes of the files, and of the issuer's keys, until ctx is done.
+// Run takes up changes of the files, and of the issuer's keys, and ends watches of those who
+// would not be let in any more, until ctx is done.
 func (g *Guard) Run(ctx context.Context) error {
 	ticker := time.NewTicker(reloadInterval)
 	defer ticker.Stop()
@@ -86,15 +91,20 @@ func (g *Guard) Run(ctx context.Context) error {
 			return nil
 		case <-ticker.C:
 		}
+		anyChanged := false
 		for _, f := range g.files {
 			switch changed, err := f.load(); {
 			case err != nil && f.news(err):
 				f.failed.Add(1)
 				g.logger.Error("a changed file cannot be used; what it held before stays in force", "error", err)
 			case changed:
+				anyChanged = true
 				f.taken.Add(1)
 				g.logger.Info("files were read again", "files", f.paths)
 			}
+		}
+		if n := g.watches.review(anyChanged); n > 0 {
+			g.logger.Info("watches were ended whose tokens or certificates are not valid any more", "watches", n)
 		}
 	}
 }

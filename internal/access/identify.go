@@ -16,7 +16,15 @@ type holder struct {
 	name    string
 	until   time.Time // when what was shown ends; zero: not by itself
 	session bool      // a cookie showed it
+	// valid says whether it is so by what the files hold now; nil: they do not say.
+	valid func() bool
 }
+
+// over reports whether what was shown has ended by itself.
+func (h holder) over() bool { return !h.until.IsZero() && time.Since(h.until) > clockSkew }
+
+// still reports whether the files, as they are now, let pass what was shown.
+func (h holder) still() bool { return h.valid == nil || h.valid() }
 
 // identify finds out who sent r. One of what is configured is enough. A token in the header
 // decides alone; a cookie, which browsers send unasked, counts only without a certificate.
@@ -28,8 +36,10 @@ func (g *Guard) identify(r *http.Request) (holder, *refusal) {
 		return g.verify(r, token)
 	}
 	if g.clients {
-		if name, ok := g.server.holder(r.TLS); ok {
-			return holder{name: name}, nil
+		state := r.TLS // alone: valid must not keep the request in memory
+		if name, ok := g.server.holder(state); ok {
+			valid := func() bool { _, ok := g.server.holder(state); return ok }
+			return holder{name: name, until: state.PeerCertificates[0].NotAfter, valid: valid}, nil
 		}
 	}
 	if token, ok := sessionOf(r); ok && g.signsIn() {
@@ -92,7 +102,8 @@ func (g *Guard) check(r *http.Request, token string, sum [sha256.Size]byte) (hol
 	}
 	if g.tokens != nil {
 		if name, ok := g.tokens.holder(sum); ok {
-			return holder{name: name}, nil
+			valid := func() bool { _, ok := g.tokens.holder(sum); return ok }
+			return holder{name: name, valid: valid}, nil
 		}
 	}
 	if g.issuer != nil && strings.Count(token, ".") == 2 {

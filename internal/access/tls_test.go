@@ -79,16 +79,22 @@ func (a *authority) files(t *testing.T, name string) pairFiles {
 	return f
 }
 
-// serve serves the API behind g as httpapi does, and returns its address.
+// serve serves an API behind g that says who reads, and returns its address.
 func serve(t *testing.T, g *Guard) string {
+	t.Helper()
+	return serveHandler(t, g, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, r.Proto+" "+Identity(r.Context()))
+	}))
+}
+
+// serveHandler serves h behind g as httpapi does, and returns its address.
+func serveHandler(t *testing.T, g *Guard, h http.Handler) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{Handler: g.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprint(w, r.Proto+" "+Identity(r.Context()))
-	}), deny), Protocols: new(http.Protocols), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)}
+	server := &http.Server{Handler: g.Handler(h, deny), Protocols: new(http.Protocols), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)}
 	server.Protocols.SetHTTP1(true)
 	server.Protocols.SetHTTP2(true)
 	server.Protocols.SetUnencryptedHTTP2(true)

@@ -1,42 +1,81 @@
 package access
 
-import "sync"
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+)
 
-// Watches limits how many watches there are at a time. Its limits are set before it is
-// used; 0 is none.
-type Watches struct {
-	Max, MaxPerClient int
+// A watch is a response that goes on, and what let its request pass.
+type watch struct {
+	client string
+	who    holder
+	end    func()
+}
+
+// watches are those that go on.
+type watches struct {
+	max, maxPerClient int // 0: no limit
 
 	mu    sync.Mutex
-	all   int            // under mu
-	their map[string]int // under mu; only of clients that have some, and with MaxPerClient
+	all   map[*watch]struct{} // under mu
+	their map[string]int      // under mu; only of clients that have some
 }
 
-// Acquire reports whether client may begin one more watch. If so, release is to be called
-// when that ends; calling it again does nothing.
-func (w *Watches) Acquire(client string) (release func(), ok bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.Max > 0 && w.all >= w.Max || w.MaxPerClient > 0 && w.their[client] >= w.MaxPerClient {
+// Admit reports whether whoever sent r may begin one more watch. If so, release is to be
+// called when that has ended; calling it again does nothing. While Run runs, end is called
+// once what was shown with r would not let it pass any more.
+func (g *Guard) Admit(r *http.Request, end func()) (release func(), ok bool) {
+	who, _ := r.Context().Value(identityKey{}).(holder)
+	w := &watch{client: Client(r), who: who, end: end}
+	if !g.watches.add(w) {
 		return nil, false
 	}
-	w.all++
-	if w.MaxPerClient > 0 {
-		if w.their == nil {
-			w.their = map[string]int{}
-		}
-		w.their[client]++
+	if !who.still() { // files may have been read between the guard and here
+		end()
 	}
-	return sync.OnceFunc(func() { w.release(client) }), true
+	return func() { g.watches.remove(w) }, true
 }
 
-func (w *Watches) release(client string) {
+func newWatches(most, perClient int) *watches {
+	return &watches{max: most, maxPerClient: perClient, all: map[*watch]struct{}{}, their: map[string]int{}}
+}
+
+func (w *watches) add(one *watch) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.all--
-	if w.MaxPerClient > 0 {
-		if w.their[client]--; w.their[client] == 0 {
-			delete(w.their, client)
+	if w.max > 0 && len(w.all) >= w.max || w.maxPerClient > 0 && w.their[one.client] >= w.maxPerClient {
+		return false
+	}
+	w.all[one] = struct{}{}
+	w.their[one.client]++
+	return true
+}
+
+func (w *watches) remove(one *watch) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, ok := w.all[one]; !ok {
+		return
+	}
+	delete(w.all, one)
+	if w.their[one.client]--; w.their[one.client] == 0 {
+		delete(w.their, one.client)
+	}
+}
+
+// review ends those whose time is over and, where files have changed, those who would not be
+// let in with what these hold.
+func (w *watches) review(changed bool) (ended int) {
+	w.mu.Lock()
+	all := slices.Collect(maps.Keys(w.all))
+	w.mu.Unlock()
+	for _, one := range all { // outside the lock: to verify many certificates takes a while
+		if one.who.over() || changed && !one.who.still() {
+			one.end()
+			ended++
 		}
 	}
+	return ended
 }

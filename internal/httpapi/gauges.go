@@ -31,12 +31,13 @@ const (
 	closedAtAge      = "age"      // of WatchMaxAge, or the timeout asked for
 	closedAtLimit    = "limit"    // all was sent that was asked for
 	closedByStop     = "stopping" // of the server
+	closedByGuard    = "revoked"  // what was shown to read is not valid any more
 	closedByExpiry   = "expired"  // retention overtook it
 	closedAsTooSlow  = "slow"     // the client took nothing for too long
 	closedForTrouble = "error"    // anything else
 )
 
-var closings = []string{closedByClient, closedAtAge, closedAtLimit, closedByStop, closedByExpiry, closedAsTooSlow, closedForTrouble}
+var closings = []string{closedByClient, closedAtAge, closedAtLimit, closedByStop, closedByGuard, closedByExpiry, closedAsTooSlow, closedForTrouble}
 
 // reasonOf says why a watch was closed that ended with err, and whose client could be written
 // to up to writing.
@@ -47,6 +48,8 @@ func reasonOf(err, writing error) string {
 		return closedAsTooSlow
 	case errors.Is(err, errStopping):
 		return closedByStop
+	case errors.Is(err, errRevoked):
+		return closedByGuard
 	case errors.Is(err, errMaxAge):
 		return closedAtAge
 	case errors.Is(err, errLimit), errors.Is(err, errUntil):

@@ -31,7 +31,7 @@ func TestAConnectionOfHTTP2ThatTakesNothingIsCutOff(t *testing.T) {
 		log := memlog.New(10, 1<<30)
 		released := make(chan struct{})
 		stop := run(t, &Server{Listener: listener, VCenters: only(log), WatchMaxAge: 24 * time.Hour,
-			Admit: func(*http.Request) (func(), bool) { return func() { close(released) }, true }})
+			Admit: func(*http.Request, func()) (func(), bool) { return func() { close(released) }, true }})
 		var stuck *stuckConn
 		transport := h2c(func(ctx context.Context, network, address string) (net.Conn, error) {
 			c, err := listener.dial(ctx, network, address)
@@ -177,7 +177,7 @@ func TestAStreamOfHTTP2ThatNobodyReadsIsCutOffAlone(t *testing.T) {
 		log := memlog.New(1000, 1<<30)
 		var watches atomic.Int64
 		stop := run(t, &Server{Listener: listener, VCenters: only(log), WatchMaxAge: 24 * time.Hour,
-			Admit: func(*http.Request) (func(), bool) {
+			Admit: func(*http.Request, func()) (func(), bool) {
 				watches.Add(1)
 				return func() { watches.Add(-1) }, true
 			}})

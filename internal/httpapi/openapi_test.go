@@ -188,7 +188,7 @@ func describedServers(t *testing.T) map[string]string {
 		"unavailable": {VCenters: over(closed), Ready: func() error { return errClosed }},
 		"failing":     {VCenters: over(failingLog{one[0].Log})},
 		"overtaken":   {VCenters: over(shortLog{one[0].Log})},
-		"full":        {VCenters: one, Admit: func(*http.Request) (func(), bool) { return nil, false }},
+		"full":        {VCenters: one, Admit: func(*http.Request, func()) (func(), bool) { return nil, false }},
 		"guarded":     {VCenters: one},
 		"limited":     {VCenters: one},
 		"stopping":    {VCenters: one},

@@ -50,17 +50,17 @@ func (s *Server) getPage(stopping context.Context, q *query, w http.ResponseWrit
 	if len(ranges) == 0 && q.wait == 0 {
 		return noContent(w, r, q.vcenters)
 	}
+	// A stop ends waiting only: what is there is worth its answer.
+	patience, cancel := context.WithTimeout(r.Context(), q.wait)
+	defer cancel()
+	defer context.AfterFunc(stopping, cancel)()
 	if q.wait > 0 {
-		release, err := s.admit(r)
+		release, err := s.admit(r, cancel)
 		if err != nil {
 			return err
 		}
 		defer release()
 	}
-	// A stop ends waiting only: what is there is worth its answer.
-	patience, cancel := context.WithTimeout(r.Context(), q.wait)
-	defer cancel()
-	defer context.AfterFunc(stopping, cancel)()
 	var p *page
 	var err error
 	if q.from != nil {

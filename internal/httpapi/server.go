@@ -57,9 +57,9 @@ type Server struct {
 	// Guard goes before all resources, with Deny to answer those whom it does not let pass;
 	// nil lets all pass.
 	Guard func(http.Handler) http.Handler
-	// Admit is asked before a watch begins, or a page that waits, and told when it has ended;
-	// nil admits all.
-	Admit   func(*http.Request) (release func(), ok bool)
+	// Admit is asked before a watch begins, or a page that waits, and told when it has ended.
+	// It may call end, from any goroutine, to end it before; nil admits all.
+	Admit   func(r *http.Request, end func()) (release func(), ok bool)
 	Version string
 	// Views are what /views answers with, in this order; their queries are of ViewQuery.
 	Views []View

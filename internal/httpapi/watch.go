@@ -22,20 +22,27 @@ var (
 	errMaxAge   = errors.New("the watch reached its age limit")
 	errLimit    = errors.New("the watch has sent as many events as were asked for")
 	errUntil    = errors.New("the watch has sent all events of the time asked for")
+	errRevoked  = errors.New("who asked may read no more")
 )
 
 // getWatch streams events until the client goes, or the watch or the server ends. Those
 // ends are proper ones, with a final chunk. Where it can take the connection from net/http,
 // it returns once the stream has begun, and that goes on without it.
 func (s *Server) getWatch(stopping context.Context, q *query, w http.ResponseWriter, r *http.Request) error {
-	release, err := s.admit(r)
+	ctx, end := context.WithCancelCause(stopping)
+	release, err := s.admit(r, func() { end(errRevoked) })
 	if err != nil {
+		end(nil)
 		return err
+	}
+	leave := func() {
+		end(nil)
+		release()
 	}
 	handedOver := false
 	defer func() {
 		if !handedOver {
-			release()
+			leave()
 		}
 	}()
 	ranges := rangesOf(q.vcenters...)
@@ -63,14 +70,14 @@ func (s *Server) getWatch(stopping context.Context, q *query, w http.ResponseWri
 	if q.timeout > 0 {
 		age = min(age, q.timeout)
 	}
-	ctx, cancel := context.WithTimeoutCause(stopping, age, errMaxAge)
+	ctx, cancel := context.WithTimeoutCause(ctx, age, errMaxAge)
 	watch := &watch{query: q, feed: f, out: out, asked: reduced(r), several: len(s.VCenters) > 1, span: span}
 	if takes {
 		if c := s.wires.take(w); c != nil {
 			handedOver = true
 			watch.out = &stream{client: c}
 			go s.wires.serve(c, cancel, s.Logger, func() {
-				defer release()
+				defer leave()
 				s.follow(ctx, stopping, watch)
 			})
 			return nil
@@ -122,7 +129,7 @@ func (s *Server) follow(ctx, stopping context.Context, w *watch) {
 		err = context.Cause(ctx)
 	}
 	switch {
-	case errors.Is(err, errMaxAge), errors.Is(err, errLimit), errors.Is(err, errUntil):
+	case errors.Is(err, errMaxAge), errors.Is(err, errLimit), errors.Is(err, errUntil), errors.Is(err, errRevoked):
 		w.bookmark(reasonClose)
 	case stopping.Err() != nil:
 		err = errStopping
@@ -140,11 +147,11 @@ func (s *Server) follow(ctx, stopping context.Context, w *watch) {
 }
 
 // admit asks whether one more response that takes its time may begin.
-func (s *Server) admit(r *http.Request) (release func(), err error) {
+func (s *Server) admit(r *http.Request, end func()) (release func(), err error) {
 	if s.Admit == nil {
 		return func() {}, nil
 	}
-	release, ok := s.Admit(r)
+	release, ok := s.Admit(r, end)
 	if !ok {
 		return nil, &problem{Status: http.StatusTooManyRequests, Slug: "too-many-watches", Title: "Too many watches",
 			Detail: "there are as many watches, and pages that wait, as may be at once; end some, or come again later"}

@@ -439,7 +439,7 @@ func TestAWatchThatIsOneTooManyIsRefused(t *testing.T) {
 	listener := newPipes()
 	admitted := make(chan struct{}, 1)
 	stop := run(t, &Server{Listener: listener, VCenters: vcentersOf(memlog.New(10, 1<<30)), WatchMaxAge: time.Hour,
-		Admit: func(*http.Request) (func(), bool) {
+		Admit: func(*http.Request, func()) (func(), bool) {
 			select {
 			case admitted <- struct{}{}:
 				return func() { <-admitted }, true
@@ -489,7 +489,7 @@ func TestAnHTTP2ClientThatTakesNothingIsCutOffAndOneThatIsIdleIsNot(t *testing.T
 		log := memlog.New(10, 1<<30)
 		appendTo(t, log, 1)
 		var watches atomic.Int64
-		stop := run(t, &Server{Listener: listener, VCenters: only(log), WatchMaxAge: 24 * time.Hour, Admit: func(*http.Request) (func(), bool) {
+		stop := run(t, &Server{Listener: listener, VCenters: only(log), WatchMaxAge: 24 * time.Hour, Admit: func(*http.Request, func()) (func(), bool) {
 			watches.Add(1)
 			return func() { watches.Add(-1) }, true
 		}})

@@ -35,7 +35,7 @@ func startWatchServer(t *testing.T, wrap func(vstream.Log) vstream.Log) (s *watc
 		log = wrap(log)
 	}
 	return s, run(t, &Server{Listener: s.listener, VCenters: only(log), WatchMaxAge: time.Hour, Logger: slog.New(slog.NewTextHandler(&s.logged, nil)),
-		Admit: func(*http.Request) (func(), bool) {
+		Admit: func(*http.Request, func()) (func(), bool) {
 			s.watches.Add(1)
 			return func() { s.watches.Add(-1) }, true
 		}})

@@ -329,7 +329,7 @@ var metrics = []metric{
 
 	watched("watches", "Watches that are open.", func(w Watches) float64 { return float64(w.Open) }),
 	watched("watches_opened_total", "Watches that have begun.", func(w Watches) float64 { return float64(w.Opened) }),
-	newMetric("watches_closed_total", "Watches that have ended, and why: client (it went), age, limit (all was sent that was asked for), stopping, expired (retention overtook it), slow (the client took nothing), error.",
+	newMetric("watches_closed_total", "Watches that have ended, and why: client (it went), age, limit (all was sent that was asked for), stopping, revoked (the token or certificate is not valid any more), expired (retention overtook it), slow (the client took nothing), error.",
 		func(p *process, emit emit) {
 			if p.Watches == nil {
 				return
