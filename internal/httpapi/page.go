@@ -165,17 +165,14 @@ func (q *query) forward(ctx, stopping, patience context.Context) (*page, error) 
 		}
 	}
 	p.next = f.cursor()
-	more := false
 	for _, s := range f.sources {
 		name := s.vcenter.Name
 		if _, begun := p.prev[name]; !begun {
 			p.prev[name] = vstream.Place{Offset: s.upcoming(), Tag: s.tag}
 		}
-		held, some := s.vcenter.Log.Range()
-		more = more || some && p.prev[name].Offset > held.Earliest
-	}
-	if !more {
-		p.prev = nil
+		if held, some := s.vcenter.Log.Range(); !some || p.prev[name].Offset <= held.Earliest {
+			delete(p.prev, name)
+		}
 	}
 	return p, nil
 }
@@ -207,29 +204,24 @@ func (q *query) backward(ctx context.Context) (*page, error) {
 		newest.events = newest.events[:n]
 	}
 	slices.Reverse(p.items)
-	prev, more := vstream.Cursor{}, false
-	for _, part := range parts {
+	p.prev = vstream.Cursor{}
+	for _, part := range parts { // those that are read to their beginning are not of the page before
 		name := part.vcenter.Name
 		if part.last >= 0 {
 			p.next[name] = vstream.Place{Offset: part.last, Tag: part.tag}
 		}
 		before := part.end
 		switch {
-		case len(part.events) == 0: // all that was found is in the page
+		case len(part.events) == 0 && part.whole: // what it had is in the page
+			continue
+		case len(part.events) == 0:
 			before = part.first
-			more = more || !part.whole
 		case part.cut:
 			before = part.begin
-			more = true
-		default:
-			more = true
 		}
 		if before >= 0 {
-			prev[name] = vstream.Place{Offset: before, Tag: part.tag}
+			p.prev[name] = vstream.Place{Offset: before, Tag: part.tag}
 		}
-	}
-	if more {
-		p.prev = prev
 	}
 	return p, nil
 }

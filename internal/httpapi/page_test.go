@@ -219,6 +219,33 @@ func TestAPageIsWhatItsPositionSays(t *testing.T) {
 	}
 }
 
+func TestThePageBeforeIsOfThoseOnlyThatHaveSomethingBefore(t *testing.T) {
+	short, long := memlog.New(1, 1<<30), memlog.New(100, 1<<30)
+	if err := short.Append(t.Context(), []vstream.Event{event("vc1", 9, "X")}); err != nil {
+		t.Fatal(err)
+	}
+	for o := range vstream.Offset(10) {
+		if err := long.Append(t.Context(), []vstream.Event{event("vc2", o+1, "X")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	base := serveAll(t, vcentersOf(short, long))
+	for _, first := range []string{"limit=4", "limit=4&cursor=vc2.7"} {
+		_, header := readPage(t, base+"/api/v1/events?"+first)
+		prev := linkOf(header, "prev")
+		if strings.Contains(prev, "vc1.") || !strings.Contains(prev, "vc2.") {
+			t.Errorf("%s: before it is %s", first, prev)
+		}
+		// The log whose beginning was read drops that; whoever goes back does not miss it.
+		if err := short.Append(t.Context(), []vstream.Event{event("vc1", 20+vstream.Offset(len(first)), "X")}); err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := readPage(t, base+prev); len(got) != 4 || got[3] != "https://vc2/sdk.7" && got[3] != "vc2.7" {
+			t.Errorf("%s: before it there is %v", first, got)
+		}
+	}
+}
+
 func TestAPageThatWaitsIsAnsweredWithTheFirstEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		listener := newPipes()
