@@ -3,7 +3,8 @@ import { beforeEach, mock, test } from "node:test";
 import type { CloudEvent } from "../src/api/types";
 import { Blocks, type Link, Stream, type Told } from "../src/api/stream";
 import type { Problem } from "../src/api/client";
-import { Feed, maxItems, maxPending } from "../src/model/feed";
+import { Feed, maxPending } from "../src/model/feed";
+import { maxItems } from "../src/model/rows";
 import { everything, only, parseQuery, queryParams, without } from "../src/model/query";
 import { beforeOf, isHole, rowOf } from "../src/model/row";
 
@@ -268,10 +269,10 @@ test("a hole for what is too much to read on is filled from the server", async (
   await until(() => feed.link?.is === "open" && ids(feed).at(-1) === String(server.last), "it is at the end");
   const hole = feed.items.find(isHole);
   assert.ok(hole);
-  const { newEnd } = feed;
+  const { newEnd } = feed.rows;
   for (let n = 0; n < 5 && feed.items.includes(hole); n++) await feed.fill(hole);
   assert.deepEqual(ids(feed), range(101, server.last));
-  assert.equal(feed.newEnd, newEnd, "newer rows keep their place");
+  assert.equal(feed.rows.newEnd, newEnd, "newer rows keep their place");
   feed.close();
 });
 

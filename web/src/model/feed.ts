@@ -4,10 +4,9 @@ import { Wait } from "../api/wait";
 import { placeOf, withLimit, withoutVCenter } from "./address";
 import { Model } from "./model";
 import { everything, filterParams, isHistorical, momentOf, type Query } from "./query";
-import { beforeOf, type Hole, isHole, type Item, type Row, rowOf } from "./row";
+import { type Hole, type Item, type Row, rowOf } from "./row";
+import { Rows } from "./rows";
 
-/** How many rows are kept; beyond it those farthest away go, and are loaded again when looked for. */
-export const maxItems = 100_000;
 /** How many events are kept aside while the list stands still. */
 export const maxPending = 5_000;
 /** How many events a lost reader reads on before it goes to the newest ones. */
@@ -25,10 +24,10 @@ export type Phase = "loading" | "ready" | "failed";
  * grows at its old end when somebody scrolls there, and at its new end as events happen.
  */
 export class Feed extends Model {
-  /** Oldest first. Changed in place; oldEnd tells by how much the first item has moved. */
-  items: Item[] = [];
-  /** Items ever added before the first one, less those ever dropped there; what fills a hole counts. */
-  oldEnd = 0;
+  readonly rows = new Rows(
+    (before) => this.address({ limit: pageSize, before }),
+    (cursor) => this.address({ limit: pageSize, cursor }),
+  );
   /** Changes when the window is another one altogether. */
   generation = 0;
   /** Which end the window has begun at. */
@@ -50,8 +49,6 @@ export class Feed extends Model {
   searching = false;
 
   private query: Query = everything;
-  private older: string | null = null;
-  private newer: string | null = null;
   private cursor = "~";
   private stream: Stream | null = null;
   private stop = new AbortController();
@@ -59,25 +56,23 @@ export class Feed extends Model {
   private asleep = false;
   private catching = false;
   private readonly wait = new Wait();
-  private holes = 0;
 
   /** vcenterOf names the vCenter of a source. */
   constructor(private readonly vcenterOf: (source: string) => string) {
     super();
   }
 
+  get items(): readonly Item[] {
+    return this.rows.items;
+  }
+
   get hasOlder(): boolean {
-    return this.older !== null;
+    return this.rows.older !== null;
   }
 
   /** Whether there are newer events that are not in the window, and no stream. */
   get hasNewer(): boolean {
-    return this.newer !== null;
-  }
-
-  /** Items ever added behind the last one, less those ever dropped there. */
-  get newEnd(): number {
-    return this.items.length - this.oldEnd;
+    return this.rows.newer !== null;
   }
 
   get still(): boolean {
@@ -113,7 +108,7 @@ export class Feed extends Model {
   /** Goes on with what happens, wherever it is. */
   resume(): void {
     this.paused = false;
-    if (this.newer !== null) void this.show(this.query);
+    if (this.rows.newer !== null) void this.show(this.query);
     else this.flow();
   }
 
@@ -161,7 +156,7 @@ export class Feed extends Model {
   }
 
   async loadOlder(): Promise<void> {
-    const url = this.older;
+    const url = this.rows.older;
     if (url === null || this.busy.older || this.phase !== "ready") return;
     this.busy.older = true;
     this.changed();
@@ -170,7 +165,7 @@ export class Feed extends Model {
         this.prepend(await getPage(url, signal));
       } catch (error) {
         if (!(error instanceof Problem) || error.status !== 410) throw error;
-        this.older = withoutVCenter(url, error.document.vcenter ?? ""); // whose log has dropped all that was before
+        this.rows.older = withoutVCenter(url, error.document.vcenter ?? ""); // whose log has dropped all that was before
       }
     });
     this.busy.older = false;
@@ -178,7 +173,7 @@ export class Feed extends Model {
   }
 
   async loadNewer(): Promise<void> {
-    const url = this.newer;
+    const url = this.rows.newer;
     if (url === null || this.busy.newer || this.phase !== "ready") return;
     this.busy.newer = true;
     this.changed();
@@ -194,16 +189,7 @@ export class Feed extends Model {
     this.changed();
     await this.guarded(async (signal) => {
       const { page, lost } = await this.behind(hole.from, signal);
-      const at = this.items.indexOf(hole);
-      if (at < 0) return;
-      for (const l of lost) l.at = hole.at;
-      const end = this.items.slice(at + 1).find((item): item is Row => !isHole(item));
-      const rows = this.rows(page);
-      const met = rows.findIndex((row) => row.key === end?.key);
-      const missed = [...lost, ...(met >= 0 ? rows.slice(0, met) : rows)];
-      const filled = met >= 0 || page.upToDate;
-      this.items.splice(at, filled ? 1 : 0, ...missed);
-      this.oldEnd += missed.length - (filled ? 1 : 0);
+      this.rows.fill(hole, lost, this.rowsOf(page), page.upToDate);
       hole.from = page.cursor;
     });
     hole.loading = false;
@@ -214,7 +200,7 @@ export class Feed extends Model {
   async search(): Promise<void> {
     const stop = this.stop;
     this.searching = true;
-    for (let n = 0; n < mostSearches && this.items.length < enough && this.older !== null && this.stop === stop; n++) {
+    for (let n = 0; n < mostSearches && this.items.length < enough && this.rows.older !== null && this.stop === stop; n++) {
       await this.loadOlder();
       if (this.problem) break;
     }
@@ -264,19 +250,16 @@ export class Feed extends Model {
   private fail(problem: Problem): void {
     this.problem = problem;
     this.phase = "failed";
-    this.items = [];
+    this.rows.clear();
     this.changed();
   }
 
   private replace(page: Page, newest: boolean): void {
-    this.items = [];
-    this.oldEnd = 0;
+    this.rows.clear();
     this.generation++;
     this.from = newest ? "newest" : "oldest";
     this.phase = "ready";
     this.problem = null;
-    this.older = null;
-    this.newer = null;
     this.prepend(page);
     if (newest) {
       this.cursor = page.cursor;
@@ -289,13 +272,13 @@ export class Feed extends Model {
 
   /** Takes a page that goes on at the new end, and follows where that is the end of the log. */
   private extend(page: Page): void {
-    this.append(this.rows(page));
+    this.append(this.rowsOf(page));
     this.reach(page);
   }
 
   private reach(page: Page): void {
     this.cursor = page.cursor;
-    this.newer = page.upToDate || !page.next ? null : withLimit(page.next, pageSize);
+    this.rows.newer = page.upToDate || !page.next ? null : withLimit(page.next, pageSize);
     if (page.upToDate && !isHistorical(this.query)) this.follow();
     this.changed();
   }
@@ -324,7 +307,7 @@ export class Feed extends Model {
 
   /** Whether the window goes on with what happens. */
   private get follows(): boolean {
-    return this.newer === null && this.phase === "ready" && !isHistorical(this.query);
+    return this.rows.newer === null && this.phase === "ready" && !isHistorical(this.query);
   }
 
   private told(batch: Told[]): void {
@@ -375,7 +358,7 @@ export class Feed extends Model {
       let next = refusal ? await this.resumed(refusal, signal) : await this.behind(this.cursor, signal);
       for (let n = pageSize; ; n += pageSize) {
         this.cursor = next.page.cursor;
-        this.add([...next.lost, ...this.rows(next.page)]);
+        this.add([...next.lost, ...this.rowsOf(next.page)]);
         if (this.overflowed) return;
         if (next.page.upToDate) break;
         if (n >= maxCatchUp) {
@@ -392,7 +375,7 @@ export class Feed extends Model {
   /** Goes to the newest events, and leaves a hole before them unless they join. */
   private async leap(signal: AbortSignal): Promise<void> {
     const page = await getPage(this.address({ limit: firstPage }), signal);
-    const rows = this.rows(page);
+    const rows = this.rowsOf(page);
     const known = new Set([...this.items, ...this.pending].slice(-maxCatchUp).map((item) => item.key));
     const met = rows.findLastIndex((row) => known.has(row.key));
     const hole = this.hole("buffer", "more came while the list stood still than is kept aside", null, this.cursor);
@@ -424,7 +407,7 @@ export class Feed extends Model {
   }
 
   /** The events of a page; its first one knows where to go back from, its last one where to go on. */
-  private rows(page: Page): Row[] {
+  private rowsOf(page: Page): Row[] {
     const rows = page.events.map((e) => rowOf(e, this.vcenterOf(e.source)));
     const [first] = rows;
     const last = rows.at(-1);
@@ -435,53 +418,24 @@ export class Feed extends Model {
 
   private prepend(page: Page): void {
     const since = momentOf(this.query.since, serverNow());
-    const rows = this.rows(page).filter((row) => !(row.at < since));
+    const rows = this.rowsOf(page).filter((row) => !(row.at < since));
     // An event that came late may stand before those of the time; not so a whole page.
     const over = rows.length === 0 && page.events.length > 0;
-    this.older = over ? null : page.prev && withLimit(page.prev, pageSize);
-    this.items = [...rows, ...this.items];
-    this.oldEnd += rows.length;
-    if (this.items.length > maxItems) this.trimNewest();
+    this.rows.older = over ? null : page.prev && withLimit(page.prev, pageSize);
+    if (this.rows.prepend(rows)) {
+      this.unfollow(); // what happens would not be next to what is left
+      this.dropPending();
+    }
     this.changed();
   }
 
   private append(items: Item[]): void {
-    for (const item of items) this.items.push(item);
-    if (this.items.length > maxItems) this.trim();
+    this.rows.append(items);
     this.changed();
   }
 
-  /** Drops the oldest tenth, up to a row that one can go back from. */
-  private trim(): void {
-    for (let n = Math.floor(maxItems / 10); n < this.items.length; n++) {
-      const first = this.items[n] as Item;
-      if (isHole(first)) continue;
-      const before = beforeOf(first);
-      if (!first.before && !before) continue;
-      this.older = first.before || this.address({ limit: pageSize, before });
-      this.items.splice(0, n);
-      this.oldEnd -= n;
-      return;
-    }
-  }
-
-  /** Drops the newest tenth, down to a row that one can go on from. What happens is not followed any more. */
-  private trimNewest(): void {
-    for (let n = Math.ceil(0.9 * maxItems); n > 0; n--) {
-      const last = this.items[n - 1] as Item;
-      if (isHole(last) || !last.after) continue;
-      this.newer = this.address({ limit: pageSize, cursor: last.after });
-      this.items.length = n;
-      this.unfollow();
-      this.dropPending();
-      return;
-    }
-  }
-
   private hole(cause: Hole["cause"], text: string, most: number | null, from: string): Hole {
-    this.holes++;
-    const newest = this.items.at(-1);
-    return { key: `hole-${this.holes}`, cause, text, most, at: newest?.at ?? serverNow(), from, loading: false };
+    return this.rows.hole(cause, text, most, from, serverNow());
   }
 
   /** Runs what asks the server, and keeps what goes wrong, unless the query has changed. */

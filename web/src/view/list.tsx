@@ -93,7 +93,7 @@ export function List({ app }: { app: App }) {
               return isHole(item) ? (
                 <HoleRow key={item.key} app={app} hole={item as Hole} index={r.index} place={place} />
               ) : (
-                <EventRow key={item.key} app={app} row={item} index={r.index} odd={(index - feed.oldEnd) % 2 !== 0} place={place} several={several} today={today} />
+                <EventRow key={item.key} app={app} row={item} index={r.index} odd={(index - feed.rows.oldEnd) % 2 !== 0} place={place} several={several} today={today} />
               );
             })}
           </div>
@@ -106,7 +106,7 @@ export function List({ app }: { app: App }) {
   );
 }
 
-function keyAt(items: Item[], index: number): string {
+function keyAt(items: readonly Item[], index: number): string {
   return items[index]?.key ?? "";
 }
 
@@ -212,7 +212,8 @@ function useSteadyPlace(app: App, scroll: { current: HTMLElement | null }, newes
     const box = scroll.current;
     if (!box) return;
     const before = last.current;
-    const { oldEnd, newEnd, generation, still } = feed;
+    const { generation, still } = feed;
+    const { oldEnd, newEnd } = feed.rows;
     last.current = { oldEnd, newEnd, generation, newestFirst, still };
     const another = before.generation !== generation || before.newestFirst !== newestFirst;
     if (another || (before.still && !still)) {

@@ -26,7 +26,7 @@ export function Steps({ app }: { app: App }) {
 
 /** Where an event is among the rows of the list; -1 if it is not there. */
 function useIndex(app: App, key: string): number {
-  const { items, oldEnd } = app.feed;
+  const { items, oldEnd } = app.feed.rows;
   const last = useRef(0); // counted from the first row there ever was, which stays as rows are added
   const near = last.current + oldEnd;
   const at = items[near]?.key === key ? near : items.findIndex((item) => item.key === key);
