@@ -4,6 +4,7 @@ package deploy_test
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -89,6 +90,29 @@ func TestTheServiceIsTheProgramOfThePackagesAndStopsInTime(t *testing.T) {
 	for _, m := range regexp.MustCompile(`(?m)^#?([A-Z_]+)=`).FindAllStringSubmatch(read(t, "systemd/vstream.env"), -1) {
 		if !strings.Contains(manual, "`"+m[1]+"`") {
 			t.Errorf("vstream.env has %s, which vstream does not know", m[1])
+		}
+	}
+}
+
+// dpkg runs the script on other occasions than a removal, too, and rpm before each upgrade.
+func TestOnlyARemovalOfThePackageStopsTheService(t *testing.T) {
+	shell, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip(err)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(dir+"/systemctl", []byte("#!/bin/sh\necho \"$@\"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	script := strings.ReplaceAll(read(t, "systemd/preremove.sh"), "/run/systemd/system", dir)
+	for occasion, want := range map[string]string{
+		"remove": "disable --now vstream.service\n", "0": "disable --now vstream.service\n", // of deb and of rpm
+		"upgrade": "", "1": "", "failed-upgrade": "", "deconfigure": "",
+	} {
+		cmd := exec.CommandContext(t.Context(), shell, "-c", script, "preremove", occasion)
+		cmd.Env = []string{"PATH=" + dir}
+		if out, err := cmd.CombinedOutput(); err != nil || string(out) != want {
+			t.Errorf("%s: systemctl gets %q, want %q (%v)", occasion, out, want, err)
 		}
 	}
 }

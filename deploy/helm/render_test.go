@@ -15,6 +15,7 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"vstream/internal/kubetest"
@@ -41,6 +42,11 @@ func render(t *testing.T, example, more string) []runtime.Object {
 		meta := o.(metav1.Object)
 		if meta.GetNamespace() != namespace || !strings.HasPrefix(meta.GetName(), name) {
 			t.Errorf("%T %s/%s: want the namespace %s and a name that begins with %s", o, meta.GetNamespace(), meta.GetName(), namespace, name)
+		}
+		for label, value := range meta.GetLabels() {
+			if wrong := validation.IsValidLabelValue(value); len(wrong) > 0 {
+				t.Errorf("%T %s: the label %s is %q: %v", o, meta.GetName(), label, value, wrong)
+			}
 		}
 	}
 	kind, template, selector := workload(t, objects)
@@ -151,6 +157,9 @@ func TestTheModeDurableKeepsItsLogOnAVolume(t *testing.T) {
 	if s == nil || *s.Spec.Replicas != 1 || len(s.Spec.VolumeClaimTemplates) != 1 || s.Spec.ServiceName != name {
 		t.Fatal("want a StatefulSet of one replica with a claim and the Service")
 	}
+	if s.Spec.PodManagementPolicy != appsv1.ParallelPodManagement {
+		t.Error("a pod that never gets ready is not replaced by a rollback: Kubernetes waits for it")
+	}
 	pod := s.Spec.Template.Spec
 	c := pod.Containers[0]
 	kubetest.CheckRestricted(t, pod)
@@ -198,6 +207,9 @@ func TestTheModeClusterSharesNATSAmongReplicas(t *testing.T) {
 	if len(pod.TopologySpreadConstraints) != 2 {
 		t.Error("the replicas are not spread over nodes and zones")
 	}
+	if c.Lifecycle == nil || c.Lifecycle.PreStop.Sleep == nil || c.Lifecycle.PreStop.Sleep.Seconds+2 >= *pod.TerminationGracePeriodSeconds {
+		t.Error("a replica that is replaced is asked to stop while proxies still send to it, or killed before it has")
+	}
 	for _, spread := range pod.TopologySpreadConstraints {
 		if !kubetest.Selects(spread.LabelSelector.MatchLabels, d.Spec.Template.Labels) {
 			t.Error("what is spread is not the pods")
@@ -216,6 +228,14 @@ func TestTheModeClusterSharesNATSAmongReplicas(t *testing.T) {
 	if monitor == nil || !kubetest.Selects(monitor.Spec.Selector.MatchLabels, kubetest.Find[*corev1.Service](objects, name).Labels) ||
 		monitor.Spec.Endpoints[0].Port != "http" || monitor.Spec.Endpoints[0].Authorization.Credentials.Name != "vstream-prometheus" {
 		t.Error("no ServiceMonitor that finds the Service and has a token")
+	}
+	// Pods are scraped by their addresses.
+	if got := monitor.Spec.Endpoints[0].TLSConfig.ServerName; got == nil || *got != "vsphere-event-stream.vcenter-stream.svc" {
+		t.Error("Prometheus does not look for the Service's name in the certificate")
+	}
+	monitor = kubetest.Find[*monitoringv1.ServiceMonitor](render(t, "cluster", "serviceMonitor: {tlsConfig: {serverName: vstream.example.com}}"), name)
+	if got := monitor.Spec.Endpoints[0].TLSConfig; *got.ServerName != "vstream.example.com" || got.CA.ConfigMap == nil {
+		t.Errorf("Prometheus looks for the name %s in the certificate, not for the one that it was told", *got.ServerName)
 	}
 	rule := kubetest.Find[*monitoringv1.PrometheusRule](objects, name)
 	if rule == nil || len(rule.Spec.Groups) == 0 || len(rule.Spec.Groups[0].Rules) == 0 {
@@ -355,8 +375,16 @@ func TestTheNetworkPolicyAllowsWhatTheAddressesSay(t *testing.T) {
 	if policy.Spec.Egress[1].To[0].IPBlock.CIDR != "10.0.0.0/8" {
 		t.Error("traffic out is not limited to egressTo")
 	}
-	if len(policy.Spec.Ingress) != 1 || policy.Spec.Ingress[0].Ports[0].Port.String() != "http" || len(policy.Spec.Ingress[0].From) != 2 {
-		t.Error("traffic in is not limited to the port and to ingressFrom")
+	if len(policy.Spec.Ingress) != 1 || policy.Spec.Ingress[0].Ports[0].Port.String() != "http" || len(policy.Spec.Ingress[0].From) != 3 {
+		t.Fatal("traffic in is not limited to the port, to ingressFrom and to the pod of helm test")
+	}
+	if from := policy.Spec.Ingress[0].From[2]; from.NamespaceSelector != nil || from.PodSelector == nil ||
+		!kubetest.Selects(from.PodSelector.MatchLabels, kubetest.Find[*corev1.Pod](objects, name+"-test").Labels) {
+		t.Error("the pod of helm test does not reach the port")
+	}
+	policy = kubetest.Find[*networkingv1.NetworkPolicy](render(t, "cluster", "test: {enabled: false}"), name)
+	if len(policy.Spec.Ingress[0].From) != 2 {
+		t.Error("there is no pod of helm test, but something else than ingressFrom may come in")
 	}
 	for _, o := range render(t, "memory", "networkPolicy: {enabled: false}") {
 		if _, is := o.(*networkingv1.NetworkPolicy); is {
@@ -391,7 +419,7 @@ extraEnv: [{name: EXTRA_ONE, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]
 		"AUTH_TOKENS_FILE": "/etc/vstream/tokens/tokens", "OIDC_ISSUER": "https://login.example.com", "OIDC_AUDIENCE": "vstream",
 		"TLS_CERT_FILE": "/etc/vstream/tls/tls.crt", "TLS_KEY_FILE": "/etc/vstream/tls/tls.key", "TLS_CLIENT_CA_FILE": "/etc/vstream/client-ca/ca.crt",
 		"CORS_ORIGINS": "https://ui.example.com", "WATCH_MAX": "1000000", "WATCH_MAX_PER_CLIENT": "5", "REQUEST_RATE_PER_CLIENT": "2.5",
-		"WATCH_MAX_AGE": "1h", "DEBUG": "true", "GOMEMLIMIT": "1150MiB", "EXTRA_ONE": "",
+		"WATCH_MAX_AGE": "1h", "DEBUG": "true", "GOMEMLIMIT": "1152MiB", "EXTRA_ONE": "",
 	}
 	got := map[string]string{}
 	for _, e := range c.Env {
@@ -416,11 +444,14 @@ func TestContradictionsAreRefusedWithWhatToDo(t *testing.T) {
 		{"memory", "replicas: 2", "replicas is 2, but in the mode memory the log belongs to one pod; set replicas to 1, or mode to cluster and nats.url"},
 		{"durable", "replicas: 3", "replicas is 3, but in the mode durable"},
 		{"durable", "persistence: {size: ''}", "there is no volume; set persistence.size or persistence.existingClaim"},
+		{"durable", "log: {maxBytes: 30GiB}", "persistence.size is 30Gi, but the log of each of 1 vCenter(s) may take 30GiB; make the volume larger"},
 		{"cluster", "nats: {url: ''}", "nats.url is not set; set it to your NATS servers"},
+		{"cluster", "nats: {url: 'nats://a:4222,b:4222'}", `nats.url: "b:4222" is not the address of a NATS server; write it as nats://nats.nats.svc:4222`},
 		{"memory", "nats: {url: 'nats://nats:4222'}", "nats.url is set, but mode is memory; set mode to cluster, or remove it"},
 		{"cluster", "nats: {url: 'nats://me:s3cret@nats:4222'}", "put credentials into the Secret nats.credentialsSecret"},
 		{"memory", "log: {retention: 7d}", "log.retention is for the modes durable and cluster, but mode is memory"},
 		{"memory", "image: {repository: ''}", "image.repository is not set"},
+		{"memory", "image: {repository: 'localhost:5000/vstream:v1'}", "image.repository is localhost:5000/vstream:v1, with a tag; put that into image.tag"},
 		{"memory", "image: {tag: ''}", "set image.tag or image.digest"},
 		{"memory", "image: {digest: 'sha256:" + strings.Repeat("0", 64) + "'}", "image.tag and image.digest both say which image"},
 		{"memory", "vcenter: {url: ''}", "vcenter.url is not set"},
@@ -431,6 +462,8 @@ func TestContradictionsAreRefusedWithWhatToDo(t *testing.T) {
 		{"memory", "vcenter: {existingSecret: a, username: u, password: s3cret}", "vcenter.existingSecret and vcenter.username or password both say who reads"},
 		{"memory", "vcenter: {password: s3cret}", "vcenter.username and vcenter.password go together"},
 		{"memory", "vcenter: {insecure: true, caConfigMap: ca}", "vcenter.insecure and vcenter.caConfigMap say different things about whom to trust"},
+		{"memory", "goMemLimit: 1280MiB", "goMemLimit is 1280MiB, but resources.limits.memory is 1280Mi; leave goMemLimit out"},
+		{"memory", "resources: {limits: {memory: '1e9'}}", "resources.limits.memory: 1e9 is no size that the chart can read"},
 		{"memory", "config: {log: {retention: 7d}}", "config.log: the chart has values for it"},
 		{"memory", "extraEnv: [{name: VCENTER_URL, value: 'https://x'}]", "extraEnv[0]: VCENTER_URL is set by the chart"},
 		{"memory", "auth: {oidcIssuer: 'https://login'}", "auth.oidcAudience is not"},
@@ -456,6 +489,7 @@ func TestContradictionsAreRefusedWithWhatToDo(t *testing.T) {
 		{"durable", "log: {maxBytes: much}", "at '/log/maxBytes'"},
 		{"durable", "persistence: {accessMode: ReadWriteMany}", "at '/persistence/accessMode'"},
 		{"memory", "goMemLimit: 690Mi", "at '/goMemLimit'"},
+		{"cluster", "terminationGracePeriodSeconds: 6", "at '/terminationGracePeriodSeconds'"},
 		{"memory", "debug: 'yes'", "at '/debug': got string, want boolean"},
 	} {
 		out, errs, err := run(t, append([]string{"template", "vstream"}, arguments(t, test.example, test.values)...)...)
@@ -501,11 +535,145 @@ func TestTheTestPodIsThereWhereItCanPass(t *testing.T) {
 		"test: {enabled: false}":  false,
 		"auth: {tokensSecret: t}": false,
 		"auth: {tokensSecret: t}\ntest: {tokenSecret: {name: mine, key: token}}": true,
+		// A token where only certificates let in.
+		"tls: {existingSecret: t, clientCAConfigMap: ca}\ntest: {caConfigMap: ca, tokenSecret: {name: mine, key: token}}": false,
 		"tls: {existingSecret: t}":                          false,
 		"tls: {existingSecret: t}\ntest: {caConfigMap: ca}": true,
 	} {
 		if got := kubetest.Find[*corev1.Pod](render(t, "memory", values), name+"-test") != nil; got != want {
 			t.Errorf("with %q there is a test pod: %v, want %v", values, got, want)
+		}
+	}
+}
+
+func TestTheGarbageCollectorKnowsTheLimitOfMemory(t *testing.T) {
+	for values, want := range map[string]string{
+		"resources: {limits: {memory: 4Gi}}":                      "3686MiB",
+		"resources: {limits: {memory: 500M}}":                     "429MiB",
+		"resources: {limits: {memory: 2147483648}}":               "1843MiB",
+		"resources: {limits: {memory: 1.5Gi}}":                    "1382MiB",
+		"resources: {limits: {memory: 2Gi}}\ngoMemLimit: 1700MiB": "1700MiB",
+	} {
+		if got := kubetest.Env(container(t, render(t, "memory", values)), "GOMEMLIMIT"); got != want {
+			t.Errorf("with %q GOMEMLIMIT is %q, want %q", values, got, want)
+		}
+	}
+}
+
+func TestOnlyReplicasWaitBeforeTheyStop(t *testing.T) {
+	for _, example := range []string{"memory", "durable"} {
+		if c := container(t, render(t, example, "")); c.Lifecycle != nil {
+			t.Errorf("%s: the only pod goes on for nobody before it is replaced", example)
+		}
+	}
+	// Which refuses a pod with it.
+	out, errs, err := run(t, append([]string{"template", "vstream", "--kube-version", "v1.29.9"}, arguments(t, "cluster", "")...)...)
+	if err != nil || strings.Contains(out, "preStop") {
+		t.Errorf("Kubernetes 1.29 gets what it does not know (%v %s)", err, errs)
+	}
+}
+
+func TestTheSchemaTakesTimesAsVstreamDoes(t *testing.T) {
+	for _, text := range []string{"5m", "1h30m", "7d", "1d12h", "2w", "1w2d3h", "1.5h", "0"} {
+		c := container(t, render(t, "durable", "log: {retention: '"+text+"'}\nvcenter: {begin: '"+text+"'}"))
+		if kubetest.Env(c, "LOG_RETENTION") != text || kubetest.Env(c, "VCENTER_STREAM_BEGIN") != text {
+			t.Errorf("%s does not reach vstream", text)
+		}
+	}
+}
+
+func TestNamesThatLookLikeNumbersStayNames(t *testing.T) {
+	for _, example := range []string{"memory", "durable", "cluster"} {
+		more := "name: 'yes'\nserviceAccount: {name: '1'}\npriorityClassName: '2'\nauth: {tokensSecret: '3'}\ntls: {existingSecret: '4', clientCAConfigMap: '1e5'}\n" +
+			"test: {tokenSecret: {name: '6', key: token}, caConfigMap: '7'}\ningress: {enabled: true, className: '8', hosts: ['9']}"
+		switch example {
+		case "memory":
+			more += "\nvcenter: {existingSecret: '10'}"
+		case "durable":
+			more += "\npersistence: {storageClass: '11'}"
+		}
+		text, errs, err := run(t, append([]string{"template", "12"}, append(arguments(t, example, more), "--namespace", "13")...)...)
+		if err != nil {
+			t.Fatalf("%s: %v: %s", example, err, errs)
+		}
+		if _, err := kubetest.Decode([]byte(text)); err != nil {
+			t.Errorf("%s: %v in\n%s", example, err, text)
+		}
+	}
+}
+
+// A value without anything behind its colon is null, and Helm takes its key away.
+func TestAValueLeftBlankIsNotSetOrRefusedByItsName(t *testing.T) {
+	blank := func(paths []string) string {
+		var b strings.Builder
+		group := ""
+		for _, path := range paths { // as values.yaml has them, so those of a group stand together
+			before, after, ok := strings.Cut(path, ".")
+			switch {
+			case !ok:
+				b.WriteString(path + ":\n")
+			case before != group:
+				b.WriteString(before + ":\n")
+				fallthrough
+			default:
+				b.WriteString("  " + after + ":\n")
+			}
+			group = before
+		}
+		return b.String()
+	}
+	empty := []string{`""`, "[]", "{}", "false", "0"}
+	var optional, required, groups []string
+	for _, v := range values(t) {
+		switch {
+		case slices.Contains([]string{"image.repository", "image.tag", "vcenter.url"}, v.path): // which the example sets
+		case slices.Contains([]string{"vcenter.begin", "persistence.size", "dashboard.labels"}, v.path): // for which vstream has the same default; the others do nothing here
+			optional = append(optional, v.path)
+		case v.group || strings.HasPrefix(v.fallback, "{") && v.fallback != "{}":
+			groups = append(groups, v.path)
+		case slices.Contains(empty, v.fallback):
+			optional = append(optional, v.path)
+		default:
+			required = append(required, v.path)
+		}
+	}
+	template := func(more string) (string, string, error) {
+		return run(t, append([]string{"template", "vstream"}, arguments(t, "memory", more)...)...)
+	}
+	want, _, _ := template("vcenter: {begin: null}")
+	if have, errs, err := template(blank(optional)); err != nil || have != want {
+		t.Errorf("with blank values (%v %s) the chart makes\n%s\nwant\n%s", err, errs, have, want)
+	}
+	for _, paths := range [][]string{required, groups} {
+		_, errs, err := template(blank(paths))
+		if err == nil {
+			t.Errorf("blank values are taken: %v", paths)
+		}
+		for _, path := range paths {
+			if !strings.Contains(errs, "'"+path[strings.LastIndex(path, ".")+1:]+"'") {
+				t.Errorf("the refusal does not name %s:\n%s", path, errs)
+			}
+		}
+	}
+}
+
+func TestTheInstructionsMakeAllThatTheExampleNames(t *testing.T) {
+	objects := render(t, "cluster", "")
+	_, pod, _ := workload(t, objects)
+	manual := read(t, "../../docs/install.md")
+	credentials := kubetest.Find[*monitoringv1.ServiceMonitor](objects, name).Spec.Endpoints[0].Authorization.Credentials
+	names := []string{" secret generic " + credentials.Name + " "}
+	for _, v := range slices.Concat(pod.Spec.Volumes, kubetest.Find[*corev1.Pod](objects, name+"-test").Spec.Volumes) {
+		switch {
+		case v.Secret != nil:
+			names = append(names, " "+v.Secret.SecretName+" ")
+		case v.ConfigMap != nil && v.ConfigMap.Name != name+"-config":
+			names = append(names, " configmap "+v.ConfigMap.Name+" ")
+		}
+	}
+	for _, name := range names {
+		if !strings.Contains(manual, name) {
+			t.Errorf("docs/install.md does not make%s", name)
 		}
 	}
 }

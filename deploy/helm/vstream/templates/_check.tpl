@@ -7,6 +7,9 @@ is in values.schema.json.
 {{- if not $v.image.repository }}
 {{- fail "image.repository is not set; set it to where your image of vstream is, as registry.example.com/team/vstream" }}
 {{- end }}
+{{- if contains ":" (base $v.image.repository) }}
+{{- fail (printf "image.repository is %s, with a tag; put that into image.tag" $v.image.repository) }}
+{{- end }}
 {{- if not (or $v.image.tag $v.image.digest .Chart.AppVersion) }}
 {{- fail "image.tag is not set, and this chart is of no release; set image.tag or image.digest" }}
 {{- end }}
@@ -44,11 +47,25 @@ is in values.schema.json.
 {{- if and (eq $v.mode "durable") (not $v.persistence.size) (not $v.persistence.existingClaim) }}
 {{- fail "mode is durable, but there is no volume; set persistence.size or persistence.existingClaim" }}
 {{- end }}
+{{- if and (eq $v.mode "durable") (not $v.persistence.existingClaim) }}
+{{- $vcenters := include "vstream.vcenters" . | fromJsonArray | len }}
+{{- $each := $v.log.maxBytes | default "2GiB" }}
+{{- if le (include "vstream.bytes" $v.persistence.size | int64) (mul $vcenters (include "vstream.bytes" $each | int64)) }}
+{{- fail (printf "persistence.size is %s, but the log of each of %d vCenter(s) may take %s; make the volume larger, or log.maxBytes smaller" $v.persistence.size $vcenters $each) }}
+{{- end }}
+{{- end }}
 {{- if and (eq $v.mode "cluster") (not $v.nats.url) }}
 {{- fail "mode is cluster, but nats.url is not set; set it to your NATS servers, as nats://nats.nats.svc:4222" }}
 {{- end }}
-{{- if contains "@" $v.nats.url }}
+{{- if contains "@" ($v.nats.url | default "") }}
 {{- fail "nats.url holds a user or a password; put credentials into the Secret nats.credentialsSecret" }}
+{{- end }}
+{{- with $v.nats.url }}
+{{- range splitList "," . }}
+{{- if not (regexMatch "^ *(nats|tls|wss?)://[^/]+/? *$" .) }}
+{{- fail (printf "nats.url: %q is not the address of a NATS server; write it as nats://nats.nats.svc:4222 or tls://…" .) }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- if ne $v.mode "cluster" }}
 {{- range $key := list "url" "credentialsSecret" "caConfigMap" "logReplicas" }}
@@ -58,6 +75,15 @@ is in values.schema.json.
 {{- end }}
 {{- end }}
 
+{{- with dig "limits" "memory" "" $v.resources }}
+{{- $limit := include "vstream.bytes" . | int64 }}
+{{- if not $limit }}
+{{- fail (printf "resources.limits.memory: %v is no size that the chart can read; write it as 1280Mi" .) }}
+{{- end }}
+{{- if ge (include "vstream.bytes" ($v.goMemLimit | default "0") | int64) $limit }}
+{{- fail (printf "goMemLimit is %s, but resources.limits.memory is %v; leave goMemLimit out, or make it some 90 %% of that" $v.goMemLimit .) }}
+{{- end }}
+{{- end }}
 {{- range $key := keys ($v.config | default dict) | sortAlpha }}
 {{- if has $key (list "vcenters" "log" "auth" "tls" "limits" "watchMaxAge" "debug") }}
 {{- fail (printf "config.%s: the chart has values for it; set them in %s" $key $key) }}

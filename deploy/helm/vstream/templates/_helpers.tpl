@@ -5,14 +5,20 @@ app.kubernetes.io/part-of: vstream
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- with .Values.image.tag | default .Chart.AppVersion }}
-app.kubernetes.io/version: {{ . | trunc 63 | quote }}
+app.kubernetes.io/version: {{ . | replace "+" "_" | trunc 63 | trimAll "-_." | quote }}
 {{- end }}
 {{- end }}
 
 {{/* Labels of the pods that serve, by which they are selected. They never change. */}}
 {{- define "vstream.selector" -}}
-app.kubernetes.io/name: {{ .Values.name }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ .Values.name | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+{{- end }}
+
+{{/* Labels of the pod of helm test. */}}
+{{- define "vstream.testSelector" -}}
+app.kubernetes.io/name: {{ .Values.name }}-test
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "vstream.image" -}}
@@ -30,6 +36,33 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- if or .Values.auth.tokensSecret .Values.auth.oidcIssuer .Values.tls.clientCAConfigMap }}true{{ end }}
 {{- end }}
 
+{{/* "true" where helm test has a pod, which is where it can pass. */}}
+{{- define "vstream.tested" -}}
+{{- $token := and .Values.test.tokenSecret (or .Values.auth.tokensSecret .Values.auth.oidcIssuer) }}
+{{- $in := or $token (not (include "vstream.guarded" .)) }}
+{{- if and .Values.test.enabled $in (or .Values.test.caConfigMap (not .Values.tls.existingSecret)) }}true{{ end }}
+{{- end }}
+
+{{/* A size as Kubernetes or vstream write it, in bytes; 0 if it is written otherwise. */}}
+{{- define "vstream.bytes" -}}
+{{- if kindIs "string" . }}
+{{- $number := regexFind "^[0-9]+([.][0-9]+)?" . }}
+{{- $unit := trimPrefix $number . | trim | trimSuffix "B" }}
+{{- $factors := dict "" 1 "k" 1000 "K" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 "P" 1000000000000000
+  "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "Pi" 1125899906842624 }}
+{{- mulf ($number | default 0) (get $factors $unit | default 0) | int64 }}
+{{- else }}{{ int64 . }}
+{{- end }}
+{{- end }}
+
+{{/* GOMEMLIMIT: 90 % of the limit of memory, unless it is given. */}}
+{{- define "vstream.goMemLimit" -}}
+{{- $limit := dig "limits" "memory" "" .Values.resources }}
+{{- if or .Values.goMemLimit (not $limit) }}{{ .Values.goMemLimit | default "" }}
+{{- else }}{{ div (mul 9 (include "vstream.bytes" $limit | int64)) 10485760 }}MiB
+{{- end }}
+{{- end }}
+
 {{/* The vCenters as a JSON list, with where each one's secret is and where it is mounted. */}}
 {{- define "vstream.vcenters" -}}
 {{- $all := list }}
@@ -39,7 +72,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- $all = append $all (merge (dict "volume" (printf "vcenter-%d" $i) "path" (printf "/var/bindings/%s" $v.name) "secret" ($v.existingSecret | default $own)) $v) }}
 {{- end }}
 {{- else }}
-{{- $secret := .Values.vcenter.existingSecret | default (ternary (printf "%s-credentials" .Values.name) "vsphere-credentials" (ne .Values.vcenter.username "")) }}
+{{- $secret := .Values.vcenter.existingSecret | default (ternary "vsphere-credentials" (printf "%s-credentials" .Values.name) (empty .Values.vcenter.username)) }}
 {{- $all = append $all (merge (dict "volume" "vsphere-credentials" "path" "/var/bindings/vsphere" "secret" $secret) .Values.vcenter) }}
 {{- end }}
 {{- toJson $all }}
@@ -75,9 +108,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- $env = append $env (list "VCENTER_URL" .url) }}
 {{- $env = append $env (list "VCENTER_NAME" .name) }}
 {{- $env = append $env (list "VCENTER_SECRET_PATH" "/var/bindings/vsphere") }}
-{{- $env = append $env (list "VCENTER_INSECURE" (ternary "true" "" .insecure)) }}
+{{- $env = append $env (list "VCENTER_INSECURE" (ternary "" "true" (empty .insecure))) }}
 {{- $env = append $env (list "VCENTER_THUMBPRINT" .thumbprint) }}
-{{- $env = append $env (list "VCENTER_CA_FILE" (ternary "/etc/vstream/vsphere-credentials/ca.crt" "" (ne .caConfigMap ""))) }}
+{{- $env = append $env (list "VCENTER_CA_FILE" (ternary "" "/etc/vstream/vsphere-credentials/ca.crt" (empty .caConfigMap))) }}
 {{- $env = append $env (list "VCENTER_STREAM_BEGIN" .begin) }}
 {{- $env = append $env (list "CLOUDEVENT_TYPE_PREFIX" .typePrefix) }}
 {{- end }}
@@ -88,8 +121,8 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- if eq .Values.mode "cluster" }}
 {{- with .Values.nats }}
 {{- $env = append $env (list "NATS_URL" .url) }}
-{{- $env = append $env (list "NATS_CREDENTIALS_FILE" (ternary "/etc/vstream/nats/nats.creds" "" (ne .credentialsSecret ""))) }}
-{{- $env = append $env (list "NATS_CA_FILE" (ternary "/etc/vstream/nats-ca/ca.crt" "" (ne .caConfigMap ""))) }}
+{{- $env = append $env (list "NATS_CREDENTIALS_FILE" (ternary "" "/etc/vstream/nats/nats.creds" (empty .credentialsSecret))) }}
+{{- $env = append $env (list "NATS_CA_FILE" (ternary "" "/etc/vstream/nats-ca/ca.crt" (empty .caConfigMap))) }}
 {{- $env = append $env (list "LOG_REPLICAS" (ternary (.logReplicas | int64 | toString) "" (gt (int64 .logReplicas) 0))) }}
 {{- end }}
 {{- end }}
@@ -102,7 +135,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 {{- end }}
 {{- with .Values.auth }}
-{{- $env = append $env (list "AUTH_TOKENS_FILE" (ternary "/etc/vstream/tokens/tokens" "" (ne .tokensSecret ""))) }}
+{{- $env = append $env (list "AUTH_TOKENS_FILE" (ternary "" "/etc/vstream/tokens/tokens" (empty .tokensSecret))) }}
 {{- $env = append $env (list "OIDC_ISSUER" .oidcIssuer) }}
 {{- $env = append $env (list "OIDC_AUDIENCE" .oidcAudience) }}
 {{- end }}
@@ -111,17 +144,17 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- $env = append $env (list "TLS_CERT_FILE" "/etc/vstream/tls/tls.crt") }}
 {{- $env = append $env (list "TLS_KEY_FILE" "/etc/vstream/tls/tls.key") }}
 {{- end }}
-{{- $env = append $env (list "TLS_CLIENT_CA_FILE" (ternary "/etc/vstream/client-ca/ca.crt" "" (ne .clientCAConfigMap ""))) }}
+{{- $env = append $env (list "TLS_CLIENT_CA_FILE" (ternary "" "/etc/vstream/client-ca/ca.crt" (empty .clientCAConfigMap))) }}
 {{- end }}
 {{- $env = append $env (list "CORS_ORIGINS" .Values.corsOrigins) }}
 {{- with .Values.limits }}
 {{- $env = append $env (list "WATCH_MAX" (.watchMax | int64 | toString)) }}
 {{- $env = append $env (list "WATCH_MAX_PER_CLIENT" (.watchMaxPerClient | int64 | toString)) }}
-{{- $env = append $env (list "REQUEST_RATE_PER_CLIENT" (toString .requestRatePerClient)) }}
+{{- $env = append $env (list "REQUEST_RATE_PER_CLIENT" (.requestRatePerClient | default 0 | toString)) }}
 {{- end }}
 {{- $env = append $env (list "WATCH_MAX_AGE" .Values.watchMaxAge) }}
-{{- $env = append $env (list "DEBUG" (ternary "true" "" .Values.debug)) }}
-{{- $env = append $env (list "GOMEMLIMIT" .Values.goMemLimit) }}
+{{- $env = append $env (list "DEBUG" (ternary "" "true" (empty .Values.debug))) }}
+{{- $env = append $env (list "GOMEMLIMIT" (include "vstream.goMemLimit" .)) }}
 {{- $given := list }}
 {{- range $env }}
 {{- if index . 1 }}{{ $given = append $given (dict "name" (index . 0) "value" (index . 1)) }}{{ end }}
@@ -166,7 +199,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- $urls := list }}
 {{- range include "vstream.vcenters" . | fromJsonArray }}{{ $urls = append $urls .url }}{{ end }}
 {{- if eq .Values.mode "cluster" }}
-{{- range splitList "," .Values.nats.url }}{{ $urls = append $urls (trim .) }}{{ end }}
+{{- range splitList "," (.Values.nats.url | default "") }}{{ $urls = append $urls (trim .) }}{{ end }}
 {{- end }}
 {{- with .Values.auth.oidcIssuer }}{{ $urls = append $urls . }}{{ end }}
 {{- $usual := dict "https" "443" "http" "80" "nats" "4222" "tls" "4222" "ws" "80" "wss" "443" }}
@@ -180,7 +213,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 
 {{/* The pod template of the Deployment and of the StatefulSet. */}}
 {{- define "vstream.pod" -}}
-{{- $scheme := ternary "HTTPS" "HTTP" (ne .Values.tls.existingSecret "") -}}
+{{- $scheme := ternary "HTTP" "HTTPS" (empty .Values.tls.existingSecret) -}}
 metadata:
   labels:
     {{- include "vstream.selector" . | nindent 4 }}
@@ -193,7 +226,7 @@ metadata:
     kubectl.kubernetes.io/default-container: vstream
     {{- with .Values.podAnnotations }}{{ toYaml . | nindent 4 }}{{ end }}
 spec:
-  serviceAccountName: {{ include "vstream.serviceAccount" . }}
+  serviceAccountName: {{ include "vstream.serviceAccount" . | quote }}
   automountServiceAccountToken: false
   enableServiceLinks: false
   terminationGracePeriodSeconds: {{ .Values.terminationGracePeriodSeconds }}
@@ -206,6 +239,12 @@ spec:
       image: {{ include "vstream.image" . | quote }}
       imagePullPolicy: {{ .Values.image.pullPolicy }}
       args: [serve]
+      {{- if and (eq .Values.mode "cluster") (semverCompare ">=1.30-0" .Capabilities.KubeVersion.Version) }}
+      # Proxies go on sending new connections here for some seconds after the pod is to go.
+      lifecycle:
+        preStop:
+          sleep: {seconds: 5}
+      {{- end }}
       env:
         {{- include "vstream.env" . | nindent 8 }}
         {{- with .Values.extraEnv }}{{ toYaml . | nindent 8 }}{{ end }}
@@ -245,17 +284,17 @@ spec:
     - name: {{ .name }}
       {{- if .secret }}
       secret:
-        secretName: {{ .secret }}
+        secretName: {{ .secret | quote }}
         defaultMode: 0440
       {{- else }}
       configMap:
-        name: {{ .configMap }}
+        name: {{ .configMap | quote }}
       {{- end }}
     {{- end }}
     {{- if and (eq .Values.mode "durable") .Values.persistence.existingClaim }}
     - name: log
       persistentVolumeClaim:
-        claimName: {{ .Values.persistence.existingClaim }}
+        claimName: {{ .Values.persistence.existingClaim | quote }}
     {{- end }}
     {{- with .Values.extraVolumes }}{{ toYaml . | nindent 4 }}{{ end }}
   {{- with .Values.nodeSelector }}
@@ -268,7 +307,7 @@ spec:
   affinity: {{- toYaml . | nindent 4 }}
   {{- end }}
   {{- with .Values.priorityClassName }}
-  priorityClassName: {{ . }}
+  priorityClassName: {{ . | quote }}
   {{- end }}
   {{- if .Values.topologySpreadConstraints }}
   topologySpreadConstraints: {{- toYaml .Values.topologySpreadConstraints | nindent 4 }}
