@@ -84,18 +84,22 @@ func Compare(ctx context.Context, h Historian, log vstream.Log, from, to time.Ti
 	})
 }
 
-// compare counts what the history and the log, from first on, do not have in common.
-// missing is called with all events of the history and returns how many the log lacks.
+// compare counts what the history and the log, from first on, do not have in common. What is
+// held from before the history begins is not compared: vCenters drop events too. missing is called with all events of the history and returns how many the log lacks.
 func compare(ctx context.Context, h Historian, log vstream.Log, from, to time.Time, first vstream.Offset,
 	missing func(context.Context, []vstream.Event) (int, error),
 ) (vstream.Audit, error) {
 	a := vstream.Audit{From: from, To: to}
 	type kind struct{ name, user, target string }
+	var begins time.Time // the history
 	told := map[int32]bool{}
 	kinds := map[kind]bool{}
 	err := h.History(ctx, from, to, func(events []vstream.Event) error {
 		for i := range events {
 			a.Events++
+			if begins.IsZero() || events[i].Time.Before(begins) {
+				begins = events[i].Time
+			}
 			told[events[i].Offset.Key()] = true
 			kinds[kind{events[i].Type, events[i].User, events[i].Target()}] = true
 		}
@@ -118,6 +122,8 @@ func compare(ctx context.Context, h Historian, log vstream.Log, from, to time.Ti
 		for i := range events {
 			e := &events[i]
 			switch {
+			case e.Time.Before(begins) && !e.Time.Before(from):
+				a.From = begins
 			case e.Time.Before(from) || e.Time.After(to) || told[e.Offset.Key()] || e.Offset.Epoch() != held.Latest.Epoch():
 			case kinds[kind{e.Type, e.User, e.Target()}]:
 				a.Folded++

@@ -648,6 +648,25 @@ func TestCompareCountsAndChangesNothing(t *testing.T) {
 	}
 }
 
+func TestWhatTheVCenterHasDroppedIsNotCompared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{}
+		f.happen(1, 2, 3)
+		time.Sleep(time.Minute)
+		f.happen(4, 5)
+		time.Sleep(time.Minute)
+		log := memlog.New(100, 1<<30)
+		if err := log.Append(t.Context(), f.history); err != nil {
+			t.Fatal(err)
+		}
+		f.history = f.history[3:]
+		a, err := collector.Compare(t.Context(), f, log, time.Time{}, time.Now())
+		if want := (vstream.Audit{From: f.history[0].Time, To: a.To, Events: 2}); err != nil || a != want {
+			t.Errorf("comparing gave %+v, %v, want %+v", a, err, want)
+		}
+	})
+}
+
 // A log that is full drops events of the very moment that its oldest one is of. They are
 // told again at each audit, and are not missing.
 func TestWhatTheLogHasDroppedIsNotMissing(t *testing.T) {
