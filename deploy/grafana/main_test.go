@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"regexp"
 	"strings"
@@ -18,6 +19,47 @@ func TestTheDashboardIsUpToDate(t *testing.T) {
 	got, err := os.ReadFile("dashboard.json")
 	if err != nil || !bytes.Equal(got, want) {
 		t.Errorf("dashboard.json is not what the program writes; run make docs (%v)", err)
+	}
+}
+
+// A stat over a range shows what was last in it: all is well, hours after the last scrape.
+func TestStatsTellOfNow(t *testing.T) {
+	for _, r := range rows {
+		for _, p := range r.panels {
+			if p.kind != "stat" {
+				continue
+			}
+			for _, target := range p.json(1, 0, 0, 6)["targets"].([]any) {
+				if ask := target.(map[string]any); ask["instant"] != true || ask["range"] != false {
+					t.Errorf("%s asks for a range", p.title)
+				}
+			}
+		}
+	}
+}
+
+// Where all jobs are chosen, which is so at first, those are the jobs of vstream.
+func TestNoProcessOfOthersIsShown(t *testing.T) {
+	document, err := dashboard()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var d struct {
+		Templating struct {
+			List []struct{ Name, Query, AllValue string }
+		}
+	}
+	if err := json.Unmarshal(document, &d); err != nil {
+		t.Fatal(err)
+	}
+	there := false
+	for _, v := range d.Templating.List {
+		if v.Name == "job" {
+			there = v.Query == "label_values(vstream_vcenter_up, job)" && v.AllValue == ""
+		}
+	}
+	if !there {
+		t.Errorf("jobs are chosen by %+v", d.Templating.List)
 	}
 }
 
