@@ -249,6 +249,19 @@ func TestNoAlertFiresWhileAVCenterIsQuiet(t *testing.T) {
 			other.tells(`vcenter_up\{.*\} 1`)
 			p.watch(time.Hour, other)
 		},
+		"with two replicas, of which the one that collects is cut off": func(t *testing.T, p *prometheus) {
+			ns := natsInProcess(t)
+			way := newProxy(t, []string{ns.Addr().String()})
+			s := newSite(t, "NATS_URL=nats://"+way.address, "LOG_REPLICAS=1")
+			s.env[0] = "NATS_URL=" + ns.ClientURL()
+			other := s.start()
+			p.watch(time.Hour, s.vstream, other)
+			way.cut()
+			s.vstream.tells(`log_writable\{.*\} 0`)
+			other.tells(`vcenter_lease\{.*\} 1`)
+			other.tells(`vcenter_up\{.*\} 1`)
+			p.watch(time.Hour, s.vstream, other)
+		},
 		"for a night": inBubble(func(_ *testing.T, b *bubble) {
 			b.source.happens(0)
 			b.goes(8 * time.Hour)
