@@ -214,6 +214,9 @@ func TestEachAlertFiresWhenItsCauseIsProvokedAndNoOtherDoes(t *testing.T) {
 			if fired := p.alerts(); !slices.Equal(fired, []string{alert}) {
 				t.Errorf("there fire %v", p.fired)
 			}
+			for _, name := range p.lacking() {
+				t.Errorf("what it says names the label %s, which it has not: %v", name, p.fired)
+			}
 		})
 	}
 	for _, r := range newPrometheus(t, time.Now()).rules {

@@ -68,17 +68,18 @@ func TestEveryPanelAsksForMetricsThatThereAre(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	there := map[string]bool{
-		"process_cpu_seconds_total": true, "process_resident_memory_bytes": true, "process_open_fds": true,
-		"go_memstats_heap_inuse_bytes": true, "go_goroutines": true,
+	there := map[string]string{ // their labels
+		"process_cpu_seconds_total": "", "process_resident_memory_bytes": "", "process_open_fds": "",
+		"go_memstats_heap_inuse_bytes": "", "go_goroutines": "",
 	}
-	for _, m := range regexp.MustCompile("(?m)^\\| `(vstream_[a-z_]+)` \\| .* \\| (gauge|counter|histogram) \\|").FindAllSubmatch(document, -1) {
-		name := string(m[1])
-		there[name] = true
-		if string(m[2]) == "histogram" {
-			there[name+"_bucket"], there[name+"_count"], there[name+"_sum"] = true, true, true
+	for _, m := range regexp.MustCompile("(?m)^\\| `(vstream_[a-z_]+)` \\| (.*) \\| (gauge|counter|histogram) \\|").FindAllStringSubmatch(string(document), -1) {
+		name, labels := m[1], m[2]
+		there[name] = labels
+		if m[3] == "histogram" {
+			there[name+"_bucket"], there[name+"_count"], there[name+"_sum"] = labels+"`le`", labels, labels
 		}
 	}
+	const ofAll = "`namespace` `job` `instance`"
 	language := parser.NewParser(parser.Options{})
 	asked := map[string]bool{}
 	for _, r := range rows {
@@ -89,11 +90,32 @@ func TestEveryPanelAsksForMetricsThatThereAre(t *testing.T) {
 					t.Errorf("%s: %s: %v", p.title, q.expr, err)
 					continue
 				}
-				parser.Inspect(expr, func(node parser.Node, _ []parser.Node) error {
-					if s, ok := node.(*parser.VectorSelector); ok {
-						asked[s.Name] = true
-						if !there[s.Name] {
-							t.Errorf("%s asks for %s, which there is not", p.title, s.Name)
+				named := regexp.MustCompile(`{{(\w+)}}`).FindAllStringSubmatch(q.legend, -1)
+				parser.Inspect(expr, func(node parser.Node, within []parser.Node) error {
+					s, ok := node.(*parser.VectorSelector)
+					if !ok {
+						return nil
+					}
+					asked[s.Name] = true
+					labels, known := there[s.Name]
+					if !known {
+						t.Errorf("%s asks for %s, which there is not", p.title, s.Name)
+					}
+					var wanted []string
+					for _, m := range s.LabelMatchers {
+						wanted = append(wanted, m.Name)
+					}
+					for _, node := range within {
+						if by, ok := node.(*parser.AggregateExpr); ok {
+							wanted = append(wanted, by.Grouping...)
+						}
+					}
+					for _, m := range named {
+						wanted = append(wanted, m[1])
+					}
+					for _, label := range wanted {
+						if label != "__name__" && !strings.Contains(labels+ofAll, "`"+label+"`") {
+							t.Errorf("%s wants the label %s of %s, which has %s", p.title, label, s.Name, labels)
 						}
 					}
 					return nil
