@@ -47,7 +47,9 @@ type Status struct {
 	Late        int64         // events that came after one with a higher key
 	Collected   Severities    // events that the log has taken
 	Gaps        int64         // how often events may have been lost, for the vCenter no longer had what we knew
+	GapAt       time.Time     // when that was last, but for those that follow; zero if never
 	Replaced    int64         // of the gaps, those because another vCenter answers
+	ReplacedAt  time.Time     // when that was last; zero if never
 	LastError   string        // in words; empty if there was none
 	LastErrorAt time.Time
 	Audit       *Audit // the last one; nil before

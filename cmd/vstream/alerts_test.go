@@ -54,6 +54,9 @@ var causes = map[string]func(*testing.T, *prometheus){
 		s.vstream.tells(`vcenter_up\{.*\} 0`)
 		p.watch(10*time.Minute, s.vstream)
 	},
+	"VstreamVCenterDown, since the start": inBubble(func(_ *testing.T, b *bubble) {
+		b.goes(30 * time.Minute)
+	}, func(s *source) { s.open, s.next = errAway, errAway }),
 	"VstreamVCenterDown, for an hour": inBubble(func(_ *testing.T, b *bubble) {
 		b.goes(10 * time.Minute)
 		b.source.change(func(s *source) { s.open, s.next = errAway, errAway })
@@ -65,6 +68,9 @@ var causes = map[string]func(*testing.T, *prometheus){
 		b.source.change(func(s *source) { s.next = errAway })
 		b.goes(30 * time.Minute)
 	}),
+	"VstreamVCenterStalled, since the start": inBubble(func(_ *testing.T, b *bubble) {
+		b.goes(30 * time.Minute)
+	}, func(s *source) { s.next = errAway }),
 	"VstreamLagHigh": inBubble(func(_ *testing.T, b *bubble) {
 		b.goes(10 * time.Minute)
 		for range 60 {
@@ -108,6 +114,14 @@ var causes = map[string]func(*testing.T, *prometheus){
 		s.vstream.tells(`unknown_events_total\{.*\} 1`)
 		p.watch(10*time.Minute, s.vstream)
 	},
+	"VstreamUnknownTypes, since before the first scrape": func(t *testing.T, p *prometheus) {
+		s := newSite(t)
+		s.vc.PostXML(func(key int32, at time.Time) string {
+			return `<returnval xsi:type="OfTomorrowEvent">` + vcentertest.Base(key, at) + `</returnval>`
+		})
+		s.vstream.tells(`unknown_events_total\{.*\} 1`)
+		p.watch(10*time.Minute, s.vstream)
+	},
 	"VstreamKeysNearOverflow": func(t *testing.T, p *prometheus) {
 		s := newSite(t)
 		p.watch(10*time.Minute, s.vstream)
@@ -130,8 +144,30 @@ var causes = map[string]func(*testing.T, *prometheus){
 		p.watch(10*time.Minute, s.vstream)
 		ns.Shutdown()
 		s.vstream.tells(`log_writable\{.*\} 0`)
-		s.vstream.tells(`vcenter_lease\{.*\} 0`) // which is not what is wrong
+		s.vstream.tells(`vcenter_lease\{.*\} 0`)         // which is not what is wrong
+		s.vstream.lacks(`last_poll_timestamp_seconds\{`) // what was when it collected tells nothing
 		p.watch(10*time.Minute, s.vstream)
+	},
+	// As on a disk that is full: what is in the stream can be read. Of two replicas one tries.
+	"VstreamLogNotWritable, though NATS answers": func(t *testing.T, p *prometheus) {
+		ns := natsInProcess(t)
+		s := newSite(t, "NATS_URL="+ns.ClientURL(), "LOG_REPLICAS=1")
+		other := s.start()
+		other.tells(`vcenter_lease\{.*\} 0`)
+		p.watch(10*time.Minute, s.vstream, other)
+		js := jetStream(t, ns)
+		stream, err := js.Stream(t.Context(), "vstream-vc")
+		if err != nil {
+			t.Fatal(err)
+		}
+		config := stream.CachedInfo().Config
+		config.MaxMsgSize = 1
+		if _, err := js.UpdateStream(t.Context(), config); err != nil {
+			t.Fatal(err)
+		}
+		s.vc.PostN(1)
+		s.vstream.tells(`log_writable\{.*\} 0`)
+		p.watch(10*time.Minute, s.vstream, other)
 	},
 	// One that nobody scrapes, and that does nothing, holds the lease.
 	"VstreamNoCollector": func(t *testing.T, p *prometheus) {
@@ -139,16 +175,7 @@ var causes = map[string]func(*testing.T, *prometheus){
 		s := newSite(t, "NATS_URL="+ns.ClientURL(), "LOG_REPLICAS=1")
 		s.vstream.tells(`vcenter_lease\{.*\} 1`)
 		p.watch(10*time.Minute, s.vstream)
-		conn, err := nats.Connect(ns.ClientURL())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		js, err := jetstream.New(conn)
-		if err != nil {
-			t.Fatal(err)
-		}
-		leases, err := js.KeyValue(t.Context(), "vstream-leases")
+		leases, err := jetStream(t, ns).KeyValue(t.Context(), "vstream-leases")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -187,6 +214,9 @@ func TestEachAlertFiresWhenItsCauseIsProvokedAndNoOtherDoes(t *testing.T) {
 			if fired := p.alerts(); !slices.Equal(fired, []string{alert}) {
 				t.Errorf("there fire %v", p.fired)
 			}
+			for _, name := range p.lacking() {
+				t.Errorf("what it says names the label %s, which it has not: %v", name, p.fired)
+			}
 		})
 	}
 	for _, r := range newPrometheus(t, time.Now()).rules {
@@ -222,6 +252,19 @@ func TestNoAlertFiresWhileAVCenterIsQuiet(t *testing.T) {
 			other.tells(`vcenter_up\{.*\} 1`)
 			p.watch(time.Hour, other)
 		},
+		"with two replicas, of which the one that collects is cut off": func(t *testing.T, p *prometheus) {
+			ns := natsInProcess(t)
+			way := newProxy(t, []string{ns.Addr().String()})
+			s := newSite(t, "NATS_URL=nats://"+way.address, "LOG_REPLICAS=1")
+			s.env[0] = "NATS_URL=" + ns.ClientURL()
+			other := s.start()
+			p.watch(time.Hour, s.vstream, other)
+			way.cut()
+			s.vstream.tells(`log_writable\{.*\} 0`)
+			other.tells(`vcenter_lease\{.*\} 1`)
+			other.tells(`vcenter_up\{.*\} 1`)
+			p.watch(time.Hour, s.vstream, other)
+		},
 		"for a night": inBubble(func(_ *testing.T, b *bubble) {
 			b.source.happens(0)
 			b.goes(8 * time.Hour)
@@ -232,6 +275,25 @@ func TestNoAlertFiresWhileAVCenterIsQuiet(t *testing.T) {
 				b.goes(10 * time.Minute)
 			}
 		}),
+		"after an event that came late": inBubble(func(_ *testing.T, b *bubble) {
+			b.source.happens(2 * time.Minute)
+			b.goes(time.Hour)
+		}),
+		"after a gap of an hour ago, when nobody looked": inBubble(func(t *testing.T, b *bubble) {
+			b.source.happens(0)
+			time.Sleep(time.Minute)
+			b.source.change(func(s *source) { s.history = nil })
+			time.Sleep(75 * time.Minute) // reading begins anew after ten
+			if s := b.collector.Status(); s.Gaps != 1 {
+				t.Errorf("there are %d gaps", s.Gaps)
+			}
+			b.goes(30 * time.Minute)
+		}),
+		"after a start that took five minutes": inBubble(func(_ *testing.T, b *bubble) {
+			b.goes(5 * time.Minute)
+			b.source.change(func(s *source) { s.next = nil })
+			b.goes(30 * time.Minute)
+		}, func(s *source) { s.next = errAway }),
 		"after a restart that took a minute": inBubble(func(_ *testing.T, b *bubble) {
 			b.goes(20 * time.Minute)
 			b.source.change(func(s *source) { s.open, s.next = errAway, errAway })
@@ -363,6 +425,17 @@ func (s *scraped) tells(pattern string) {
 	}
 }
 
+// lacks waits until there is no metric, without vstream_ before it, that matches.
+func (s *scraped) lacks(pattern string) {
+	s.t.Helper()
+	re := regexp.MustCompile(`(?m)^vstream_\w*` + pattern)
+	for deadline := time.Now().Add(patience); re.MatchString(s.scrape()); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("there is %s in\n%s", pattern, s.scrape())
+		}
+	}
+}
+
 // watch lets time go by for the prometheus, which scrapes these.
 func (p *prometheus) watch(d time.Duration, all ...*scraped) {
 	p.t.Helper()
@@ -390,6 +463,21 @@ func natsInProcess(t *testing.T) *server.Server {
 		t.Fatal("the NATS server does not start")
 	}
 	return ns
+}
+
+// jetStream is how somebody else sees what a NATS server keeps.
+func jetStream(t *testing.T, ns *server.Server) jetstream.JetStream {
+	t.Helper()
+	conn, err := nats.Connect(ns.ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	js, err := jetstream.New(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return js
 }
 
 // certificate returns files with a certificate that expires after so long, and its key.
@@ -422,18 +510,22 @@ func certificate(t *testing.T, life time.Duration) (cert, key string) {
 // A bubble is a collector that reads a source, and a prometheus that scrapes it.
 type bubble struct {
 	*prometheus
-	source  *source
-	metrics http.Handler
+	source    *source
+	collector *collector.Collector
+	metrics   http.Handler
 }
 
 // inBubble runs story in a bubble of its own, beside the prometheus that it is given, which
-// learns what fired.
-func inBubble(story func(*testing.T, *bubble)) func(*testing.T, *prometheus) {
+// learns what fired. The source is so at the start.
+func inBubble(story func(*testing.T, *bubble), so ...func(*source)) func(*testing.T, *prometheus) {
 	return func(t *testing.T, outside *prometheus) {
 		synctest.Test(t, func(t *testing.T) {
 			log, from := memlog.New(10_000, 1<<30), &source{}
+			for _, change := range so {
+				from.change(change)
+			}
 			c := &collector.Collector{Name: "vc", Source: from, Log: log, AuditInterval: auditInterval, Logger: slog.New(slog.DiscardHandler)}
-			b := &bubble{newPrometheus(t, time.Now()), from, metrics.Handler(metrics.Process{VCenters: []metrics.VCenter{{
+			b := &bubble{newPrometheus(t, time.Now()), from, c, metrics.Handler(metrics.Process{VCenters: []metrics.VCenter{{
 				Name: "vc", Status: c.Status, Collector: c.Status, Log: log,
 			}}})}
 			ctx, cancel := context.WithCancel(t.Context())

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -162,6 +163,21 @@ func (p *prometheus) look() {
 
 // alerts are the names of those that have fired.
 func (p *prometheus) alerts() []string { return slices.Sorted(maps.Keys(p.fired)) }
+
+// lacking returns the labels that annotations of alerts that have fired name, and that those have
+// not.
+func (p *prometheus) lacking() (names []string) {
+	for _, r := range p.rules {
+		for _, text := range r.Annotations {
+			for _, m := range regexp.MustCompile(`\$labels\.(\w+)`).FindAllStringSubmatch(text, -1) {
+				if slices.ContainsFunc(p.fired[r.Alert], func(l prom.Labels) bool { return l.Get(m[1]) == "" }) {
+					names = append(names, m[1])
+				}
+			}
+		}
+	}
+	return names
+}
 
 // Querier implements [storage.Queryable].
 func (p *prometheus) Querier(from, to int64) (storage.Querier, error) {

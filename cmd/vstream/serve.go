@@ -300,7 +300,11 @@ func (c *config) serve(ctx context.Context, engine *natslog.Engine, readings []r
 		status := collect.Status
 		of := metrics.VCenter{Name: r.name, Collector: collect.Status, Log: r.log}
 		if engine != nil {
-			of.Writable = func() bool { return engine.Trouble(r.name) == nil }
+			of.Writable = func() (yes, known bool) {
+				trouble := engine.Trouble(r.name)
+				_, ours := engine.Collector(r.name)
+				return trouble == nil, ours || trouble != nil
+			}
 			if c.nats.url != "" {
 				of.Leased = func() bool {
 					_, ours := engine.Collector(r.name)
@@ -309,17 +313,18 @@ func (c *config) serve(ctx context.Context, engine *natslog.Engine, readings []r
 			}
 			status = func() vstream.Status {
 				replica, ours := engine.Collector(r.name)
+				s := vstream.Status{Name: r.name, URL: collect.URL, State: vstream.Standby}
+				if ours { // else it knows what was when it collected last
+					s = collect.Status()
+				}
+				s.CollectedBy = replica
 				if trouble := engine.Trouble(r.name); trouble != nil {
-					s := collect.Status()
+					if !ours { // nor who does now
+						s.CollectedBy = ""
+					}
 					s.State, s.Since = vstream.Failing, trouble.Since
 					s.LastError, s.LastErrorAt = "the log cannot be written: "+trouble.Err.Error(), trouble.At
-					return s
 				}
-				if !ours {
-					return vstream.Status{Name: r.name, URL: collect.URL, State: vstream.Standby, CollectedBy: replica}
-				}
-				s := collect.Status()
-				s.CollectedBy = replica
 				return s
 			}
 		}

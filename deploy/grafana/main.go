@@ -139,10 +139,11 @@ func (p panel) json(id, x, y, width int) map[string]any {
 	}
 	j["fieldConfig"] = map[string]any{"defaults": defaults, "overrides": []any{}}
 	targets := make([]any, len(p.queries))
+	now := p.kind == "table" || p.kind == "stat" // of a range, a stat would show what was last, however long ago
 	for i, q := range p.queries {
 		targets[i] = map[string]any{
 			"refId": string(rune('A' + i)), "datasource": source, "expr": q.expr, "legendFormat": q.legend,
-			"instant": p.kind == "table", "range": p.kind != "table",
+			"instant": now, "range": !now,
 			"format": map[bool]string{true: "table", false: "time_series"}[p.kind == "table"],
 		}
 	}
@@ -150,12 +151,17 @@ func (p panel) json(id, x, y, width int) map[string]any {
 	return j
 }
 
-// variable is a choice above the dashboard, of the values of a label.
-func variable(name, label string) map[string]any {
-	return map[string]any{
+// variable is a choice above the dashboard, of the values of a label. All is whatever there is
+// or, of a label that all vstreams have, those values: others have a go_goroutines too.
+func variable(name, label string, optional bool) map[string]any {
+	v := map[string]any{
 		"name": name, "label": label, "type": "query", "datasource": source, "query": fmt.Sprintf("label_values(vstream_vcenter_up, %s)", name),
-		"refresh": 2, "includeAll": true, "multi": true, "allValue": ".*", "current": map[string]any{"text": "All", "value": "$__all"}, "sort": 1,
+		"refresh": 2, "includeAll": true, "multi": true, "current": map[string]any{"text": "All", "value": "$__all"}, "sort": 1,
 	}
+	if optional {
+		v["allValue"] = ".*"
+	}
+	return v
 }
 
 // dashboard is all of it.
@@ -186,7 +192,7 @@ func dashboard() ([]byte, error) {
 		"time": map[string]string{"from": "now-6h", "to": "now"}, "refresh": "30s", "panels": panels,
 		"templating": map[string]any{"list": []any{
 			map[string]any{"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus"},
-			variable("namespace", "Namespace"), variable("job", "Job"), variable("vcenter", "vCenter"),
+			variable("namespace", "Namespace", true), variable("job", "Job", false), variable("vcenter", "vCenter", false),
 		}},
 	})
 	return text.Bytes(), err

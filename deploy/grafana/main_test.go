@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"regexp"
 	"strings"
@@ -21,22 +22,64 @@ func TestTheDashboardIsUpToDate(t *testing.T) {
 	}
 }
 
+// A stat over a range shows what was last in it: all is well, hours after the last scrape.
+func TestStatsTellOfNow(t *testing.T) {
+	for _, r := range rows {
+		for _, p := range r.panels {
+			if p.kind != "stat" {
+				continue
+			}
+			for _, target := range p.json(1, 0, 0, 6)["targets"].([]any) {
+				if ask := target.(map[string]any); ask["instant"] != true || ask["range"] != false {
+					t.Errorf("%s asks for a range", p.title)
+				}
+			}
+		}
+	}
+}
+
+// Where all jobs are chosen, which is so at first, those are the jobs of vstream.
+func TestNoProcessOfOthersIsShown(t *testing.T) {
+	document, err := dashboard()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var d struct {
+		Templating struct {
+			List []struct{ Name, Query, AllValue string }
+		}
+	}
+	if err := json.Unmarshal(document, &d); err != nil {
+		t.Fatal(err)
+	}
+	there := false
+	for _, v := range d.Templating.List {
+		if v.Name == "job" {
+			there = v.Query == "label_values(vstream_vcenter_up, job)" && v.AllValue == ""
+		}
+	}
+	if !there {
+		t.Errorf("jobs are chosen by %+v", d.Templating.List)
+	}
+}
+
 func TestEveryPanelAsksForMetricsThatThereAre(t *testing.T) {
 	document, err := os.ReadFile("../../docs/metrics.md") // of which another test knows that it is true
 	if err != nil {
 		t.Fatal(err)
 	}
-	there := map[string]bool{
-		"process_cpu_seconds_total": true, "process_resident_memory_bytes": true, "process_open_fds": true,
-		"go_memstats_heap_inuse_bytes": true, "go_goroutines": true,
+	there := map[string]string{ // their labels
+		"process_cpu_seconds_total": "", "process_resident_memory_bytes": "", "process_open_fds": "",
+		"go_memstats_heap_inuse_bytes": "", "go_goroutines": "",
 	}
-	for _, m := range regexp.MustCompile("(?m)^\\| `(vstream_[a-z_]+)` \\| .* \\| (gauge|counter|histogram) \\|").FindAllSubmatch(document, -1) {
-		name := string(m[1])
-		there[name] = true
-		if string(m[2]) == "histogram" {
-			there[name+"_bucket"], there[name+"_count"], there[name+"_sum"] = true, true, true
+	for _, m := range regexp.MustCompile("(?m)^\\| `(vstream_[a-z_]+)` \\| (.*) \\| (gauge|counter|histogram) \\|").FindAllStringSubmatch(string(document), -1) {
+		name, labels := m[1], m[2]
+		there[name] = labels
+		if m[3] == "histogram" {
+			there[name+"_bucket"], there[name+"_count"], there[name+"_sum"] = labels+"`le`", labels, labels
 		}
 	}
+	const ofAll = "`namespace` `job` `instance`"
 	language := parser.NewParser(parser.Options{})
 	asked := map[string]bool{}
 	for _, r := range rows {
@@ -47,11 +90,32 @@ func TestEveryPanelAsksForMetricsThatThereAre(t *testing.T) {
 					t.Errorf("%s: %s: %v", p.title, q.expr, err)
 					continue
 				}
-				parser.Inspect(expr, func(node parser.Node, _ []parser.Node) error {
-					if s, ok := node.(*parser.VectorSelector); ok {
-						asked[s.Name] = true
-						if !there[s.Name] {
-							t.Errorf("%s asks for %s, which there is not", p.title, s.Name)
+				named := regexp.MustCompile(`{{(\w+)}}`).FindAllStringSubmatch(q.legend, -1)
+				parser.Inspect(expr, func(node parser.Node, within []parser.Node) error {
+					s, ok := node.(*parser.VectorSelector)
+					if !ok {
+						return nil
+					}
+					asked[s.Name] = true
+					labels, known := there[s.Name]
+					if !known {
+						t.Errorf("%s asks for %s, which there is not", p.title, s.Name)
+					}
+					var wanted []string
+					for _, m := range s.LabelMatchers {
+						wanted = append(wanted, m.Name)
+					}
+					for _, node := range within {
+						if by, ok := node.(*parser.AggregateExpr); ok {
+							wanted = append(wanted, by.Grouping...)
+						}
+					}
+					for _, m := range named {
+						wanted = append(wanted, m[1])
+					}
+					for _, label := range wanted {
+						if label != "__name__" && !strings.Contains(labels+ofAll, "`"+label+"`") {
+							t.Errorf("%s wants the label %s of %s, which has %s", p.title, label, s.Name, labels)
 						}
 					}
 					return nil

@@ -38,20 +38,24 @@ type source struct {
 	stale         atomic.Bool // what is in force is not what the files hold
 }
 
-// A Reload is how reading files again went, that belong together.
+// A Reload is how reading files again went, that belong together; or fetching the keys of the
+// issuer of tokens, which is as good as a file.
 type Reload struct {
-	Files         string // what they hold: tls or tokens
+	Files         string // what they hold: tls, tokens or oidc
 	Taken, Failed int64  // how often changed files were taken up, and could not be used
 	// Stale says that what is in force is not what the files hold, for that cannot be used.
 	Stale bool
 }
 
-// Reloads returns how it went with all files that are looked at. It may be called from any
+// Reloads returns how it went with all that is looked at again. It may be called from any
 // goroutine.
 func (g *Guard) Reloads() []Reload {
-	all := make([]Reload, len(g.files))
-	for i, f := range g.files {
-		all[i] = Reload{Files: f.name, Taken: f.taken.Load(), Failed: f.failed.Load(), Stale: f.stale.Load()}
+	var all []Reload
+	for _, f := range g.files {
+		all = append(all, Reload{Files: f.name, Taken: f.taken.Load(), Failed: f.failed.Load(), Stale: f.stale.Load()})
+	}
+	if i := g.issuer; i != nil {
+		all = append(all, Reload{Files: "oidc", Taken: i.fetched.Load(), Failed: i.failed.Load(), Stale: i.stale.Load()})
 	}
 	return all
 }

@@ -72,6 +72,9 @@ type issuer struct {
 	turn  chan struct{} // holds an element; who has taken it fetches, and has what follows
 	tried time.Time     // when a fetch ended last
 	err   error         // of that fetch
+
+	fetched, failed atomic.Int64 // how often they could be, and how often that began to fail
+	stale           atomic.Bool  // they could not be the last time
 }
 
 // A keySet is the public keys of an issuer.
@@ -178,13 +181,18 @@ func (i *issuer) refresh(ctx context.Context) error {
 	keys, err := i.fetch(ctx)
 	switch {
 	case err != nil:
+		if i.err == nil {
+			i.failed.Add(1)
+		}
 		i.logger.Warn("the keys of the issuer of tokens cannot be had", "issuer", i.url, "error", fmt.Sprintf("%.300s", err.Error()))
 	case i.err != nil:
 		i.logger.Info("the keys of the issuer of tokens can be had again", "issuer", i.url)
 	}
 	if err == nil {
 		i.known.Store(&keySet{keys, time.Now()})
+		i.fetched.Add(1)
 	}
+	i.stale.Store(err != nil)
 	i.tried, i.err = time.Now(), err
 	return err
 }

@@ -244,6 +244,28 @@ func TestWhileTheIssuerIsDownNobodyUnknownIsLetInAndTheKnownGoOn(t *testing.T) {
 	}
 }
 
+func TestReloadsTellWhetherTheKeysOfTheIssuerCanBeHad(t *testing.T) {
+	f := newFakeIssuer(t)
+	g := believes(t, f)
+	for _, step := range []struct {
+		down bool
+		want Reload
+	}{
+		{false, Reload{"oidc", 1, 0, false}},
+		{true, Reload{"oidc", 1, 1, true}},
+		{true, Reload{"oidc", 1, 1, true}},
+		{false, Reload{"oidc", 2, 1, false}},
+		{true, Reload{"oidc", 2, 2, true}},
+	} {
+		f.down.Store(step.down)
+		later(g)
+		_ = g.issuer.refresh(t.Context())
+		if got := g.Reloads(); len(got) != 1 || got[0] != step.want {
+			t.Errorf("%+v, want %+v", got, step.want)
+		}
+	}
+}
+
 func TestNewKeysOfTheIssuerAreFetchedAndOldOnesForgotten(t *testing.T) {
 	f := newFakeIssuer(t)
 	g := believes(t, f)

@@ -32,6 +32,7 @@ type fake struct {
 	nextErrs []error // of the next Nexts
 	deaf     bool    // streams give nothing
 	deafer   bool    // streams opened from now on give nothing either
+	polled   time.Time
 	hidden   map[int32]bool
 }
 
@@ -91,6 +92,7 @@ func (f *fake) page() ([]vstream.Event, error) {
 			return nil, err
 		}
 	}
+	f.polled = time.Now()
 	var page []vstream.Event
 	for ; !f.deaf && f.position < len(f.history) && len(page) < 1000; f.position++ {
 		if e := f.history[f.position]; !e.Time.Before(f.from) && !f.hidden[e.Offset.Key()] {
@@ -145,7 +147,7 @@ func (f *fake) Pause(ctx context.Context, d time.Duration) {
 func (f *fake) Seen() vstream.SourceStatus {
 	f.Lock()
 	defer f.Unlock()
-	return vstream.SourceStatus{Instance: f.instance}
+	return vstream.SourceStatus{Instance: f.instance, LastPoll: f.polled}
 }
 
 func (f *fake) Close(ctx context.Context) error {
@@ -443,6 +445,12 @@ func TestAnEventThatComesLateIsDelivered(t *testing.T) {
 		r.holds(10, 12, 9, 13)
 		if s := r.c.Status(); s.Late != 1 {
 			t.Errorf("%d events count as late", s.Late)
+		}
+		f.change(func() { f.history = append(f.history, event(8, time.Now())) })
+		time.Sleep(time.Minute)
+		r.holds(10, 12, 9, 13, 8)
+		if s := r.c.Status(); s.Late != 2 || s.Lag > 2*time.Second {
+			t.Errorf("%d events count as late, and the lag of the newest one is %v", s.Late, s.Lag)
 		}
 		r.stop()
 	})

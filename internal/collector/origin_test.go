@@ -3,12 +3,14 @@ package collector_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"vstream"
+	"vstream/internal/collector"
 	"vstream/internal/memlog"
 )
 
@@ -131,6 +133,81 @@ func TestACollectorThatRunsAgainGoesOnAtTheEndOfTheLog(t *testing.T) {
 		first.holds(1, 2, 3, 4, 5)
 		if s := first.c.Status(); s.Restarts != 0 || s.Gaps != 0 {
 			t.Errorf("that counts as %d restarts and %d gaps of keys", s.Restarts, s.Gaps)
+		}
+	})
+}
+
+// What it knew when it collected last says nothing of now, and must not alarm; what is counted
+// must not fall.
+func TestACollectorThatRunsAgainTellsNothingOfTheTimeBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{}
+		f.happen(1, 2)
+		r := collect(t, f)
+		time.Sleep(time.Hour)
+		r.stop()
+		s := r.c.Status()
+		if s.LastPoll.IsZero() || s.LastEvent.IsZero() || s.KeyHeadroom == 0 || s.Audit == nil {
+			t.Fatalf("when it stops, status is %+v", s)
+		}
+		f.happen(3)
+		for range 1000 {
+			f.openErrs = append(f.openErrs, errors.New("connection refused"))
+		}
+		time.Sleep(time.Hour)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- r.c.Run(ctx) }()
+		time.Sleep(time.Minute)
+		s = r.c.Status()
+		if !s.LastPoll.IsZero() || !s.LastEvent.IsZero() || s.Lag != 0 || s.KeyHeadroom != 0 || s.Audit != nil || s.Rate != 0 {
+			t.Errorf("when it runs again and gets nothing, status is %+v", s)
+		}
+		if s.Collected.Info != 2 {
+			t.Errorf("%d events count as collected", s.Collected.Info)
+		}
+		f.change(func() { f.openErrs = nil })
+		time.Sleep(10 * time.Minute)
+		if s = r.c.Status(); s.LastPoll.IsZero() || s.LastEvent.IsZero() || s.Audit == nil || s.Collected.Info != 3 {
+			t.Errorf("when it has worked again, status is %+v", s)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// stuck is where a logger writes to that nobody reads, until it is let go.
+type stuck struct{ let chan struct{} }
+
+func (s stuck) Write(b []byte) (int, error) {
+	<-s.let
+	return len(b), nil
+}
+
+func TestWhoAsksForTheStatusDoesNotWaitForTheLogger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{}
+		f.happen(1)
+		let := make(chan struct{})
+		c := &collector.Collector{Name: "vc", Source: f, Log: memlog.New(10, 1<<30), Logger: slog.New(slog.NewTextHandler(stuck{let}, nil))}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- c.Run(ctx) }()
+		synctest.Wait() // it has something to say
+		asked := make(chan vstream.State, 1)
+		go func() { asked <- c.Status().State }()
+		synctest.Wait()
+		if len(asked) == 0 {
+			t.Error("the status is not told")
+		} else if state := <-asked; state != vstream.Collecting {
+			t.Errorf("the state is %s", state)
+		}
+		close(let)
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -16,49 +16,58 @@ const rateWindow = time.Minute
 
 // report is what Status returns. The collector's goroutine writes it, anybody reads.
 type report struct {
-	c       *Collector
-	started time.Time
+	c *Collector
 
-	mu     sync.Mutex
-	status vstream.Status // under mu
-	rate   float64        // under mu; events per second, decaying, as of rated
-	rated  time.Time      // under mu
+	mu      sync.Mutex
+	started time.Time      // under mu; written by the collector's goroutine only
+	status  vstream.Status // under mu; likewise
+	rate    float64        // under mu; events per second, decaying, as of rated
+	rated   time.Time      // under mu
 }
 
+// begin keeps what is counted. How it went when the collector ran before is over: others have
+// collected meanwhile.
 func (r *report) begin(c *Collector) {
-	r.c, r.started = c, time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.status.Name, r.status.URL = c.Name, c.URL
-	r.status.State, r.status.Since = vstream.Connecting, r.started
-	r.rated = r.started
+	r.c, r.started = c, time.Now()
+	s := &r.status
+	s.Name, s.URL = c.Name, c.URL
+	s.State, s.Since = vstream.Connecting, r.started
+	s.LastEvent, s.Lag, s.KeyHeadroom, s.Audit = time.Time{}, 0, 0, nil
+	r.rate, r.rated = 0, r.started
 }
 
 // Status returns how collecting goes. It may be called from any goroutine.
 func (c *Collector) Status() vstream.Status {
 	c.report.mu.Lock()
-	s := c.report.status
+	s, started := c.report.status, c.report.started
 	s.Rate = c.report.rate * math.Exp(-time.Since(c.report.rated).Seconds()/rateWindow.Seconds())
 	c.report.mu.Unlock()
 	s.SourceStatus = c.Source.Seen()
+	if s.LastPoll.Before(started) {
+		s.LastPoll = time.Time{}
+	}
 	if s.Name == "" { // before Run
 		s.Name, s.URL, s.State = c.Name, c.URL, vstream.Connecting
 	}
 	return s
 }
 
-// enter changes the state, and lets the logger hear of it. Called under mu.
+// enter changes the state, and lets the logger hear of it; not under mu, for who asks for the
+// status must not wait for a logger that takes nothing.
 func (r *report) enter(state vstream.State) {
-	if r.status.State == state {
+	before := r.status.State // which nobody else writes
+	if before == state {
 		return
 	}
-	r.c.Logger.Info("state changed", "state", state, "before", r.status.State)
+	r.mu.Lock()
 	r.status.State, r.status.Since = state, time.Now()
+	r.mu.Unlock()
+	r.c.Logger.Info("state changed", "state", state, "before", before)
 }
 
 func (r *report) connected() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	if r.status.State != vstream.Silent {
 		r.enter(vstream.Collecting)
 	}
@@ -66,8 +75,6 @@ func (r *report) connected() {
 
 // polled is called after the vCenter has answered as it should.
 func (r *report) polled(silent bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	if silent {
 		r.enter(vstream.Silent)
 	} else {
@@ -78,9 +85,9 @@ func (r *report) polled(silent bool) {
 func (r *report) failed(err error, wait time.Duration) {
 	r.c.Logger.Warn("collecting interrupted", "error", err, "retry_in", wait.Round(time.Millisecond))
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.status.Reconnects++
 	r.status.LastError, r.status.LastErrorAt = err.Error(), time.Now()
+	r.mu.Unlock()
 	if wait >= refusedPause {
 		r.enter(vstream.Refused)
 	} else {
@@ -88,21 +95,24 @@ func (r *report) failed(err error, wait time.Duration) {
 	}
 }
 
+// appended takes note of so many events that the log has taken, of which so many came late.
 func (r *report) appended(n, late int) {
 	now := time.Now()
 	newest := r.c.number.newest
 	skew := r.c.Source.Seen().Skew
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.status.LastEvent = newest.Time
-	r.status.Lag = max(0, now.Add(skew).Sub(newest.Time))
 	r.status.Late += int64(late)
 	r.status.Collected = r.c.taken
 	r.status.Restarts = r.c.number.restarts
-	if key := newest.Offset.Key(); key >= 0 {
-		r.status.KeyHeadroom = max(0, overflowKey-int64(key))
-	} else {
-		r.status.KeyHeadroom = -int64(key) // counting up to zero
+	if n > late { // else the newest is the one that it was
+		r.status.LastEvent = newest.Time
+		r.status.Lag = max(0, now.Add(skew).Sub(newest.Time))
+		if key := newest.Offset.Key(); key >= 0 {
+			r.status.KeyHeadroom = max(0, overflowKey-int64(key))
+		} else {
+			r.status.KeyHeadroom = -int64(key) // counting up to zero
+		}
 	}
 	r.rate = r.rate*math.Exp(-now.Sub(r.rated).Seconds()/rateWindow.Seconds()) + float64(n)/rateWindow.Seconds()
 	r.rated = now
@@ -116,6 +126,9 @@ func (r *report) gap(replaced bool) {
 	r.status.Gaps++
 	if replaced {
 		r.status.Replaced++
+		r.status.ReplacedAt = time.Now()
+	} else {
+		r.status.GapAt = time.Now()
 	}
 }
 

@@ -39,8 +39,9 @@ type VCenter struct {
 	// Collector is how it goes in this process, which counts, also while another collects.
 	Collector func() vstream.Status
 	Log       Log
-	// Writable reports whether the log can be written; nil is always.
-	Writable func() bool
+	// Writable reports whether the log can be written, if that is known, as it is to who
+	// collects; nil is always.
+	Writable func() (yes, known bool)
 	// Leased reports whether this process is the one to collect; nil where there are no others.
 	Leased func() bool
 }
@@ -299,6 +300,13 @@ var metrics = []metric{
 		emit(float64(s.Gaps-s.Replaced), "forgotten")
 		emit(float64(s.Replaced), "replaced")
 	}, "reason"),
+	newMetric("vcenter_last_gap_timestamp_seconds", "When events may have been lost last, as this process has seen it.", func(p *process, emit emit) {
+		for _, v := range p.VCenters {
+			s := v.Collector()
+			instant(s.GapAt, emit, v.Name, "forgotten")
+			instant(s.ReplacedAt, emit, v.Name, "replaced")
+		}
+	}, "vcenter", "reason"),
 	statusTime("audit", "When the log was last compared with the vCenter's history.", func(s *vstream.Status) (at time.Time) {
 		if s.Audit != nil {
 			at = s.Audit.At
@@ -309,9 +317,15 @@ var metrics = []metric{
 	audited("extra_events", "Events of the log that the vCenter's history does not hold, in the last audit.", func(a *vstream.Audit) int64 { return a.Extra }),
 	audited("folded_events", "Events of the log that the vCenter has folded into one, in the last audit.", func(a *vstream.Audit) int64 { return a.Folded }),
 
-	newMetric("log_writable", "Whether the store takes events: 1, or 0 while it cannot be written or reached.", func(p *process, emit emit) {
+	newMetric("log_writable", "Whether the store takes events: 1, or 0 while it refuses them or cannot be reached. Left out where another replica collects.", func(p *process, emit emit) {
 		for _, v := range p.VCenters {
-			emit(one(v.Writable == nil || v.Writable()), v.Name)
+			yes, known := true, true
+			if v.Writable != nil {
+				yes, known = v.Writable()
+			}
+			if known {
+				emit(one(yes), v.Name)
+			}
 		}
 	}, "vcenter"),
 	logNumber("events", "Events that the log holds.", func(u vstream.Usage) float64 { return float64(u.Events) }),
@@ -346,11 +360,11 @@ var metrics = []metric{
 	watched("watches_sent_events_total", "Events that watches have sent.", func(w Watches) float64 { return float64(w.Events) }),
 	watched("watches_sent_bytes_total", "Bytes that watches have sent, before TLS and chunks.", func(w Watches) float64 { return float64(w.Bytes) }),
 
-	reloaded("files_reloads_total", "How often changed files were read again: those of TLS, and of tokens. A failure is counted once for each content.", func(r Reload, emit emit) {
+	reloaded("files_reloads_total", "How often changed files were read again: those of TLS, and of tokens; and the keys of the issuer of tokens were fetched (oidc). A failure is counted once until something changes.", func(r Reload, emit emit) {
 		emit(float64(r.Taken), "success")
 		emit(float64(r.Failed), "failure")
 	}, "result"),
-	reloaded("files_stale", "Whether files cannot be used, so that what they held before stays in force: 1, or else 0.", func(r Reload, emit emit) { emit(one(r.Stale)) }),
+	reloaded("files_stale", "Whether files cannot be used, or keys be fetched, so that what there was before stays in force: 1, or else 0.", func(r Reload, emit emit) { emit(one(r.Stale)) }),
 	newMetric("tls_certificate_expiry_timestamp_seconds", "When the server's certificate expires. Only with TLS_CERT_FILE.", func(p *process, emit emit) {
 		if p.CertificateExpires != nil {
 			instant(p.CertificateExpires(), emit)

@@ -51,7 +51,12 @@ func everything() Process {
 			Name:      "vc2",
 			Status:    func() vstream.Status { return vstream.Status{Name: "vc2", State: vstream.Standby} },
 			Collector: func() vstream.Status { return vstream.Status{Name: "vc2", State: vstream.Failing, Reconnects: 9} },
-			Log:       log{}, Writable: func() bool { return false }, Leased: func() bool { return false },
+			Log:       log{}, Writable: func() (bool, bool) { return false, true }, Leased: func() bool { return false },
+		}, {
+			Name:      "vc3",
+			Status:    func() vstream.Status { return vstream.Status{Name: "vc3", State: vstream.Standby} },
+			Collector: func() vstream.Status { return vstream.Status{Name: "vc3", ReplacedAt: at} },
+			Log:       log{}, Writable: func() (bool, bool) { return false, false },
 		}},
 		Watches: func() []Watches {
 			return []Watches{{Form: "sse", Open: 3, Opened: 5, Closed: map[string]int64{"client": 2}, Events: 70, Bytes: 7000, Behind: 1, Lag: 90 * time.Second}}
@@ -77,6 +82,7 @@ func TestMetricsTellHowItGoesWithEachPart(t *testing.T) {
 		`vstream_vcenter_reconnects_total{vcenter="vc1"} 3`, `vstream_vcenter_reconnects_total{vcenter="vc2"} 9`,
 		`vstream_vcenter_gaps_total{reason="forgotten",vcenter="vc1"} 2`, `vstream_vcenter_gaps_total{reason="replaced",vcenter="vc1"} 1`,
 		`vstream_vcenter_gaps_total{reason="forgotten",vcenter="vc2"} 0`, // so that the first one is an increase
+		`vstream_vcenter_last_gap_timestamp_seconds{reason="replaced",vcenter="vc3"} 1.7000000005e+09`,
 		`vstream_vcenter_logins_total{result="failure",vcenter="vc1"} 1`,
 		`vstream_vcenter_last_event_timestamp_seconds{vcenter="vc1"} 1.7000000005e+09`,
 		`vstream_vcenter_audit_missing_events{vcenter="vc1"} 2`, `vstream_vcenter_audit_folded_events{vcenter="vc1"} 4`,
@@ -100,6 +106,7 @@ func TestMetricsTellHowItGoesWithEachPart(t *testing.T) {
 	for _, absent := range []string{
 		`lag_seconds{vcenter="vc2"}`, `key_headroom{vcenter="vc2"}`, `audit_missing_events{vcenter="vc2"}`, `last_poll_timestamp_seconds{vcenter="vc2"}`,
 		`offset{vcenter="vc2"}`, `oldest_event_timestamp_seconds{vcenter="vc2"}`, `max_bytes{vcenter="vc2"}`, `lease{vcenter="vc1"}`,
+		`log_writable{vcenter="vc3"}`, `gap_timestamp_seconds{reason="forgotten",vcenter="vc3"}`,
 	} {
 		if strings.Contains(text, absent) {
 			t.Errorf("there is %s", absent)

@@ -93,7 +93,7 @@ func (l *Log) appendSome(ctx context.Context, events []vstream.Event) (dealt int
 		switch {
 		case s.alone && failed == nil && t.last == last:
 			l.disagree()
-			l.fail()
+			l.refuse(errAtOdds, window.next)
 			return 0, errAtOdds
 		case s.alone && failed == nil && t.last > last && l.takeIn(ctx, s, t) == nil: // what no feed brings
 		default:
@@ -103,7 +103,7 @@ func (l *Log) appendSome(ctx context.Context, events []vstream.Event) (dealt int
 	case err != nil && ctx.Err() != nil:
 		return 0, context.Cause(ctx) // written or not: the feed will tell
 	case err != nil:
-		l.fail()
+		l.refuse(err, window.next)
 		return 0, l.unavailable(err) // written or not, as above
 	case got != last+uint64(len(fresh)):
 		l.disagree()
@@ -122,8 +122,20 @@ func (l *Log) appendSome(ctx context.Context, events []vstream.Event) (dealt int
 // asked and another when written to, as after damage to its files.
 var errAtOdds = errors.New("the store is at odds with itself about where it ends, perhaps because of damage; it is opened again")
 
-// fail tells that the stream does not take events.
-func (l *Log) fail() {
+// A refusal is that the stream did not take an event, for as long as the log ends where it did.
+type refusal struct {
+	Trouble
+	next uint64 // sequence number that the event would have got
+}
+
+// refuse tells that the stream does not take events.
+func (l *Log) refuse(err error, next uint64) {
+	now := time.Now()
+	r := &refusal{Trouble{Err: lost(err), Since: now, At: now}, next}
+	if before := l.refused.Load(); before != nil && before.next == next {
+		r.Since = before.Since
+	}
+	l.refused.Store(r)
 	select {
 	case l.failing <- struct{}{}:
 	default:

@@ -353,5 +353,19 @@ func (l *Log) fails(err error) {
 	l.trouble.Store(t)
 }
 
-// Trouble returns what keeps the log of a vCenter from being written, or nil.
-func (e *Engine) Trouble(vcenter string) *Trouble { return e.Log(vcenter).trouble.Load() }
+// Trouble returns what keeps the log of a vCenter from being written, or nil. That a store can
+// be read but takes nothing, as on a full disk, shows to who collects alone.
+func (e *Engine) Trouble(vcenter string) *Trouble {
+	l := e.Log(vcenter)
+	if t := l.trouble.Load(); t != nil {
+		return t
+	}
+	r := l.refused.Load()
+	if _, ours := e.Collector(vcenter); r == nil || !ours {
+		return nil
+	}
+	if _, end := l.end(); end.next != r.next {
+		return nil
+	}
+	return &r.Trouble
+}

@@ -85,6 +85,17 @@ func TestAFullDiskStopsAppendingOnlyUntilThereIsRoom(t *testing.T) {
 		cancel()
 	}
 
+	// The store is opened again, and can be read. That it takes nothing is known all the same.
+	var unavailable *vstream.UnavailableError
+	for err := error(nil); !errors.As(err, &unavailable); {
+		err = log.Append(t.Context(), history(next, next+49))
+	}
+	for end := time.Now().Add(3 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if e.Trouble("vc") == nil {
+			t.Fatal("the log counts as one that can be written, and nobody has tried")
+		}
+	}
+
 	limit(1 << 40)
 	deadline := time.Now().Add(time.Minute)
 	for last := next + 500; next < last; {
@@ -96,6 +107,9 @@ func TestAFullDiskStopsAppendingOnlyUntilThereIsRoom(t *testing.T) {
 			continue
 		}
 		next += 50
+	}
+	if trouble := e.Trouble("vc"); trouble != nil {
+		t.Errorf("there is room again, and yet %v", trouble.Err)
 	}
 	for what, got := range map[string][]vstream.Offset{"all": readAll(t, log), "tail": rest(t, tail)} {
 		first := map[string]vstream.Offset{"all": 1, "tail": 1001}[what]

@@ -332,6 +332,44 @@ func TestAReplicaThatIsCutOffIsReplacedAndCannotWrite(t *testing.T) {
 	})
 }
 
+func TestThatNATSTakesNoEventsIsTroubleToWhoCollects(t *testing.T) {
+	ns := startServer(t)
+	one := join(t, clusterConfig(t, ns.ClientURL()), "vc")
+	comesAbout(t, "it collects", func() bool { return one.has("vc") })
+	other := join(t, clusterConfig(t, ns.ClientURL()), "vc")
+	log := one.Log("vc")
+	mustAppend(t, log, history(1, 3))
+	js, s := outside(t, log)
+	limit := func(bytes int32) {
+		t.Helper()
+		config := s.CachedInfo().Config
+		config.MaxMsgSize = bytes
+		if _, err := js.UpdateStream(t.Context(), config); err != nil {
+			t.Fatal(err)
+		}
+	}
+	limit(1)
+	var unavailable *vstream.UnavailableError
+	if err := log.Append(t.Context(), history(4, 4)); !errors.As(err, &unavailable) {
+		t.Fatalf("Append fails with %v", err)
+	}
+	first := one.Trouble("vc")
+	if first == nil || other.Trouble("vc") != nil {
+		t.Fatalf("trouble is %v, that of the other %v", first, other.Trouble("vc"))
+	}
+	if err := log.Append(t.Context(), history(4, 4)); !errors.As(err, &unavailable) {
+		t.Fatalf("Append fails with %v", err)
+	}
+	if again := one.Trouble("vc"); again == nil || !again.Since.Equal(first.Since) || !again.At.After(first.At) {
+		t.Errorf("when it is tried again trouble is %+v, was %+v", again, first)
+	}
+	limit(-1)
+	mustAppend(t, log, history(4, 4))
+	if trouble := one.Trouble("vc"); trouble != nil {
+		t.Errorf("when NATS takes events again, trouble is %v", trouble)
+	}
+}
+
 // A deposed collector may be in the middle of a write, and know nothing of what the other
 // has written.
 func TestAWriteOfADeposedCollectorIsRefused(t *testing.T) {

@@ -36,6 +36,7 @@ type Log struct {
 	broken     chan struct{}  // capacity 1; tells that window and stream do not agree
 
 	trouble atomic.Pointer[Trouble]   // nil while the log is open and followed
+	refused atomic.Pointer[refusal]   // the last one; nil before
 	heard   atomic.Pointer[time.Time] // when NATS last told what the stream holds; nil before
 	tag     atomic.Pointer[string]    // stored under mu; that of stream, nil before there was one
 

@@ -211,21 +211,41 @@ func (s *Source) events(p *page, last vstream.Event, old []vstream.Event) []vstr
 			last = events[n-1]
 		}
 		e, misunderstood, ok := s.decode(element, last, rest)
-		unknown += misunderstood
+		if misunderstood > 0 && (!ok || s.isNew(e.Offset.Key())) {
+			unknown += misunderstood
+		}
 		if ok {
 			events = append(events, e)
 		}
 	}
-	s.polled(unknown)
+	if unknown > 0 {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.seen.Unknown += int64(unknown)
+	}
 	return events
 }
 
-// polled takes note that the vCenter has answered, with so much that was not understood.
-func (s *Source) polled(unknown int) {
+// isNew reports whether an event has not been counted yet: audits, and what follows each Open,
+// read the last ones again.
+func (s *Source) isNew(key int32) bool {
+	const most = 1000
+	if slices.Contains(s.counted, key) {
+		return false
+	}
+	if len(s.counted) == most {
+		s.counted = slices.Delete(s.counted, 0, most/2)
+	}
+	s.counted = append(s.counted, key)
+	return true
+}
+
+// polled takes note that the vCenter has told what comes next. What it tells of its history does
+// not count: it may do that, and never get to the news.
+func (s *Source) polled() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.seen.LastPoll = time.Now()
-	s.seen.Unknown += int64(unknown)
 }
 
 // decode returns an event that cannot be transcribed: decoded and encoded or, when it cannot
@@ -293,8 +313,6 @@ func (s *Source) tell(d decoded, element []byte) {
 	if d.raw != nil {
 		names = append(names, typeOf(element))
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	for _, name := range names {
 		const most = 1000 // names come from outside
 		if s.told[name] || len(s.told) >= most {

@@ -73,9 +73,11 @@ type Source struct {
 
 	catalogue atomic.Pointer[[]vstream.EventType] // nil before the first session
 
+	told    map[string]bool // unknown types that the logger has heard of
+	counted []int32         // keys of the last events of which something was not understood
+
 	mu   sync.Mutex
 	seen vstream.SourceStatus // under mu
-	told map[string]bool      // under mu; unknown types that the logger has heard of
 }
 
 // Open makes the source read at the events of since or, if that is zero, where the very
@@ -205,6 +207,7 @@ func (s *Source) Next(ctx context.Context) (events []vstream.Event, err error) {
 		if err != nil {
 			return nil, err
 		}
+		s.polled()
 		if len(p.events) == 0 {
 			s.spare, s.batch = p.answer, nil
 			break
@@ -217,7 +220,6 @@ func (s *Source) Next(ctx context.Context) (events []vstream.Event, err error) {
 			return s.batch, nil
 		}
 	}
-	s.polled(0)
 	if s.rotated() {
 		return nil, errors.New("the credentials have changed")
 	}

@@ -135,6 +135,58 @@ func TestSourceGivesWhatWasAndWhatComesInOrder(t *testing.T) {
 	}
 }
 
+// A vCenter may answer small questions about its history, and the one about what is new never.
+func TestAskingForHistoryIsNoPoll(t *testing.T) {
+	vc := vcentertest.New(t)
+	vc.PostN(3)
+	source := &vcenter.Source{URL: vc.URL(), SecretPath: vc.Secret(t), Insecure: true, Begin: time.Hour, Logger: slog.New(slog.DiscardHandler)}
+	ctx := patience(t)
+	if _, err := source.Open(ctx, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	defer source.Close(context.Background())
+	told := 0
+	if err := source.History(ctx, time.Now().Add(-time.Hour), time.Now().Add(time.Hour), func(events []vstream.Event) error {
+		told += len(events)
+		return nil
+	}); err != nil || told < 3 {
+		t.Fatalf("of its history it tells %d events, %v", told, err)
+	}
+	if at := source.Seen().LastPoll; !at.IsZero() {
+		t.Errorf("that counts as a poll, at %v", at)
+	}
+	if _, err := source.Next(ctx); err != nil || source.Seen().LastPoll.IsZero() {
+		t.Errorf("a poll does not count, %v", err)
+	}
+}
+
+func TestAnEventThatIsNotUnderstoodCountsOnceHoweverOftenItIsRead(t *testing.T) {
+	vc := vcentertest.New(t)
+	unknown := func() {
+		vc.PostXML(func(key int32, at time.Time) string {
+			return `<returnval xsi:type="OfTomorrowEvent">` + vcentertest.Base(key, at) + `</returnval>`
+		})
+	}
+	source := &vcenter.Source{URL: vc.URL(), SecretPath: vc.Secret(t), Insecure: true, Begin: time.Hour, Logger: slog.New(slog.DiscardHandler)}
+	ctx := patience(t)
+	defer source.Close(context.Background())
+	for n := int64(1); n <= 3; n++ {
+		unknown()
+		if _, err := source.Open(ctx, time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := source.Next(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if err := source.History(ctx, time.Now().Add(-time.Hour), time.Now().Add(time.Hour), func([]vstream.Event) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if got := source.Seen().Unknown; got != n {
+			t.Errorf("%d events that are not understood count as %d", n, got)
+		}
+	}
+}
+
 func TestSourceBeginsSoFarBeforeTheClockOfTheVCenterAndFromSinceAfterwards(t *testing.T) {
 	sim := newVCenter(t)
 	source := newSource(t, sim)
