@@ -85,7 +85,8 @@ func Compare(ctx context.Context, h Historian, log vstream.Log, from, to time.Ti
 }
 
 // compare counts what the history and the log, from first on, do not have in common. What is
-// held from before the history begins is not compared: vCenters drop events too. missing is called with all events of the history and returns how many the log lacks.
+// held from before the history begins is not compared: vCenters drop events too. missing is
+// called with all events of the history and returns how many the log lacks.
 func compare(ctx context.Context, h Historian, log vstream.Log, from, to time.Time, first vstream.Offset,
 	missing func(context.Context, []vstream.Event) (int, error),
 ) (vstream.Audit, error) {
