@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -26,6 +27,9 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/rulefmt"
+	"github.com/prometheus/prometheus/promql/parser"
 	"go.yaml.in/yaml/v3"
 	apps "k8s.io/api/apps/v1"
 	strict "sigs.k8s.io/yaml"
@@ -601,8 +605,12 @@ func parses(name string, text []byte) bool {
 	var any any
 	switch filepath.Ext(name) {
 	case ".yaml":
-		if name == "forwarder.yaml" {
+		switch name {
+		case "forwarder.yaml":
 			return strict.UnmarshalStrict(text, new(apps.StatefulSet)) == nil
+		case "alerts.yaml":
+			_, errs := rulefmt.Parse(text, false, model.UTF8Validation, parser.NewParser(parser.Options{}), slog.New(slog.DiscardHandler))
+			return errs == nil
 		}
 		return yaml.Unmarshal(text, &any) == nil
 	case ".json":

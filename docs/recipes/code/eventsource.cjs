@@ -33,8 +33,10 @@ function follow(path) {
     done(message);
   };
   events.addEventListener("bookmark", done); // how far a filter has looked that passes nothing
-  events.onerror = async () => {
-    if (events.readyState !== EventSource.CLOSED) return; // it comes again
+  events.onerror = async ({ message }) => {
+    if (events.readyState !== EventSource.CLOSED) { // it comes again
+      return console.error(`${server}: ${message ?? "no answer"}; trying again`);
+    }
     const again = `/api/v1/events?${query}&cursor=${read()}`;
     const [status, text] = await get(new URL(again, server)) // tells why
       .then(async (answer) => [answer.status, await answer.text()])
