@@ -123,7 +123,7 @@ func (c *config) settings() []setting {
 		{"LOG_MAX_BYTES", "log.maxBytes", "", "how much the events of a vCenter may take: in memory, by default 256MiB; in LOG_DIR or NATS, by default 2GiB", to(&c.logBytes, parseSize)},
 		{"LOG_MAX_SEGMENT_SIZE", "log.segmentSize", "1000", "half of how many events of a vCenter are in memory; without LOG_DIR and NATS_URL, that is the log", to(&c.segment, parseCount)},
 		{"LOG_MAX_RECORD_SIZE_BYTES", "log.maxRecordSizeBytes", "524288", "largest event; a larger one loses its details and is marked truncated", to(&c.recordBytes, parseRecordSize)},
-		{"INDEX_MAX_EVENTS", "log.indexMaxEvents", "2000000", "how many events of a vCenter, the newest, are indexed in memory, some 45 bytes each: counts, and the search for rare events, go back so far", to(&c.indexed, parseCount)},
+		{"INDEX_MAX_EVENTS", "log.indexMaxEvents", "2000000", "how many events of a vCenter, the newest, are indexed in memory, some 41 bytes each: counts, and the search for rare events, go back so far", to(&c.indexed, parseCount)},
 		{"WATCH_MAX_AGE", "watchMaxAge", "30m", "how long a watch lives before its client has to come again", to(&c.watchMaxAge, parseAge)},
 	}, c.access.settings(), []setting{
 		{"PORT", "port", "8080", "TCP port to serve on", to(&c.port, parsePort)},
