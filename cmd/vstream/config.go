@@ -389,11 +389,14 @@ func to[T any](target *T, parse func(string) (T, error)) func(string) error {
 
 func anyText(s string) (string, error) { return s, nil }
 
-// parsePath takes any path but one that a shell should have replaced: a log would be kept in a
+// parsePath takes any path but those that a shell should have changed: a log would be kept in a
 // directory of that name.
 func parsePath(s string) (string, error) {
-	if s == "~" || strings.HasPrefix(s, "~/") {
+	switch {
+	case s == "~", strings.HasPrefix(s, "~/"):
 		return "", fmt.Errorf("%q: nothing stands for ~ here; write the whole path", s)
+	case s[0] == '"', s[0] == '\'':
+		return "", fmt.Errorf("%s: the quotes are taken for a part of the path; write it without them", s)
 	}
 	return s, nil
 }
