@@ -26,7 +26,7 @@ var permitted = map[string][]string{
 		"github.com/gofrs/flock", "github.com/cenkalti/backoff", "golang.org/x/sync/errgroup",
 	},
 	"internal/metrics":  {"vstream", "github.com/prometheus/client_golang"},
-	"internal/tracing":  {"go.opentelemetry.io/otel"},
+	"internal/tracing":  {"go.opentelemetry.io/otel", "github.com/go-logr/logr"},
 	"internal/duration": {},
 	"internal/httpapi": {
 		"vstream", "vstream/internal/duration", "vstream/internal/filter", "vstream/internal/index", "vstream/internal/spelling",

@@ -22,10 +22,10 @@ type accessConfig struct {
 
 func (a *accessConfig) settings() []setting {
 	return []setting{
-		{"TLS_CERT_FILE", "tls.certFile", "", "PEM file with the certificate to serve TLS with, and those between it and its authority; read again when it changes", to(&a.certFile, anyText)},
-		{"TLS_KEY_FILE", "tls.keyFile", "", "PEM file with the key of the certificate", to(&a.keyFile, anyText)},
-		{"TLS_CLIENT_CA_FILE", "tls.clientCAFile", "", "PEM file of the authorities whose client certificates let in; read again when it changes", to(&a.clientCAFile, anyText)},
-		{"AUTH_TOKENS_FILE", "auth.tokensFile", "", "file with a line name:sha256 for each token that lets in; read again when it changes; vstream token new makes both", to(&a.tokensFile, anyText)},
+		{"TLS_CERT_FILE", "tls.certFile", "", "PEM file with the certificate to serve TLS with, and those between it and its authority; read again when it changes", to(&a.certFile, parsePath)},
+		{"TLS_KEY_FILE", "tls.keyFile", "", "PEM file with the key of the certificate", to(&a.keyFile, parsePath)},
+		{"TLS_CLIENT_CA_FILE", "tls.clientCAFile", "", "PEM file of the authorities whose client certificates let in; read again when it changes", to(&a.clientCAFile, parsePath)},
+		{"AUTH_TOKENS_FILE", "auth.tokensFile", "", "file with a line name:sha256 for each token that lets in; read again when it changes; vstream token new makes both", to(&a.tokensFile, parsePath)},
 		{"OIDC_ISSUER", "auth.oidcIssuer", "", "address of the OpenID Connect issuer whose JSON Web Tokens let in", to(&a.issuer, access.ParseIssuer)},
 		{"OIDC_AUDIENCE", "auth.oidcAudience", "", "audience that those tokens must be for", to(&a.audience, anyText)},
 		{"CORS_ORIGINS", "cors.origins", "", "origins whose pages may read, with commas between, as https://ui.example.com; * for all, if nobody has to authenticate", to(&a.origins, access.ParseOrigins)},

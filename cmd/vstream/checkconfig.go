@@ -22,9 +22,18 @@ type danger struct{ setting, text string }
 // knows that.
 func (c *config) dangers() []danger {
 	var all []danger
+	addresses := map[string]bool{}
 	for i := range c.vcenters {
-		switch v := &c.vcenters[i]; {
-		case v.url == nil:
+		v := &c.vcenters[i]
+		if v.url == nil {
+			continue
+		}
+		address := strings.ToLower(v.url.String())
+		if addresses[address] {
+			all = append(all, danger{v.labels["VCENTER_URL"], "another vCenter has the same address, so each of its events is there twice; remove one of the two"})
+		}
+		addresses[address] = true
+		switch {
 		case v.url.Scheme == "http":
 			all = append(all, danger{v.labels["VCENTER_URL"], "the vCenter's password travels in the clear; write https://"})
 		case v.insecure:
@@ -34,7 +43,7 @@ func (c *config) dangers() []danger {
 	if slices.Contains(c.access.origins, access.AnyOrigin) {
 		all = append(all, danger{c.labels["CORS_ORIGINS"], "every page that is opened in a browser that reaches the port may read all events; name the origins instead of *"})
 	}
-	if c.access.watches == 0 {
+	if n, err := parseLimit(c.given["WATCH_MAX"].text); err == nil && n == 0 {
 		all = append(all, danger{c.labels["WATCH_MAX"], "watches are not limited, so readers can use up the memory; leave it at its default, or choose a number"})
 	}
 	if masked(c.nats.url) != c.nats.url {
@@ -57,8 +66,8 @@ func checkConfig(getenv func(string) string, environ []string, path string, out,
 	for _, d := range c.dangers() {
 		warn(d.setting + ": " + d.text)
 	}
-	unreadable := c.checkVCenterFiles(quiet)
-	if len(unreadable) < len(c.vcenters) {
+	unreadable, without := c.checkVCenterFiles(quiet)
+	if without < len(c.vcenters) {
 		for _, err := range unreadable {
 			warn(err.Error() + "; the other vCenters are served all the same")
 		}
@@ -84,18 +93,25 @@ func checkConfig(getenv func(string) string, environ []string, path string, out,
 
 // vcenterMissing returns an error if neither the environment nor a file tells of a vCenter.
 func (c *config) vcenterMissing() error {
-	if v := c.vcenters[0]; !v.given.set("VCENTER_URL") && v.labels["VCENTER_URL"] == "VCENTER_URL" {
+	if len(c.vcenters) > 0 && !c.vcenters[0].given.set("VCENTER_URL") && c.vcenters[0].labels["VCENTER_URL"] == "VCENTER_URL" {
 		return errNoVCenter
 	}
 	return nil
 }
 
-// checkVCenterFiles returns an error for each vCenter whose files cannot be read.
-func (c *config) checkVCenterFiles(logger *slog.Logger) (found problems) {
+// checkVCenterFiles returns what is wrong with the files of vCenters, and of how many.
+func (c *config) checkVCenterFiles(logger *slog.Logger) (found problems, without int) {
 	for _, v := range c.vcenters {
-		found.add(c.reading(v, logger).checkFiles())
+		if v.secretPath == "" {
+			continue // said already
+		}
+		wrong := c.reading(v, logger).checkFiles()
+		if len(wrong) > 0 {
+			without++
+		}
+		found.add(wrong...)
 	}
-	return found
+	return found, without
 }
 
 // checkStore finds what is wrong with where the logs are to be kept, as far as it shows here.
@@ -119,20 +135,21 @@ func (c *config) checkStore() (found problems) {
 // checkGuard reads the files of TLS and those of tokens each by themselves, so that the one
 // does not hide what is wrong with the other. There is no guard where something is.
 func (c *config) checkGuard(logger *slog.Logger) (guard *access.Guard, found problems) {
-	tls, tokens := *c, *c
+	whole := *c
+	if whole.access.certFile == "" || whole.access.keyFile == "" {
+		whole.access.certFile, whole.access.keyFile, whole.access.clientCAFile = "", "", "" // said already
+	}
+	tls, tokens := whole, whole
 	tls.access.tokensFile = ""
 	tokens.access.certFile, tokens.access.keyFile, tokens.access.clientCAFile = "", "", ""
 	for _, part := range []*config{&tls, &tokens} {
-		if part.access.certFile == "" || part.access.keyFile == "" {
-			part.access.certFile, part.access.keyFile, part.access.clientCAFile = "", "", "" // said already
-		}
 		_, err := part.guard(logger)
 		found.add(err)
 	}
 	if len(found) > 0 {
 		return nil, found
 	}
-	guard, err := c.guard(logger)
+	guard, err := whole.guard(logger)
 	found.add(err)
 	return guard, found
 }

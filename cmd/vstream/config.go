@@ -102,9 +102,9 @@ func (v *vcenterConfig) settings() []setting {
 	return []setting{
 		{"VCENTER_URL", "url", "", "address of the vCenter, with or without /sdk; required", to(&v.url, vcenter.ParseURL)},
 		{"VCENTER_NAME", "name", "", "what the vCenter is called in paths: lower-case letters, digits and dashes; made of the address by default", to(&v.name, parseName)},
-		{"VCENTER_SECRET_PATH", "secretPath", "/var/bindings/vsphere", "directory with the files username and password", to(&v.secretPath, anyText)},
+		{"VCENTER_SECRET_PATH", "secretPath", "/var/bindings/vsphere", "directory with the files username and password", to(&v.secretPath, parsePath)},
 		{"VCENTER_INSECURE", "insecure", "false", "trust any certificate of the vCenter; only for tests", to(&v.insecure, parseBool)},
-		{"VCENTER_CA_FILE", "caFile", "", "PEM file of the authorities to trust instead of the system's", to(&v.caFile, anyText)},
+		{"VCENTER_CA_FILE", "caFile", "", "PEM file of the authorities to trust instead of the system's", to(&v.caFile, parsePath)},
 		{"VCENTER_THUMBPRINT", "thumbprint", "", "SHA-256 or SHA-1 thumbprint of the one certificate to trust, as AA:BB:…", to(&v.thumbprint, parseThumbprint)},
 		{"VCENTER_STREAM_BEGIN", "begin", "5m", "how far back to begin at the first start, by the vCenter's clock", to(&v.begin, duration.Parse)},
 		{"CLOUDEVENT_TYPE_PREFIX", "typePrefix", cloudevent.DefaultTypePrefix, "what the type of every event begins with", to(&v.typePrefix, parsePrefix)},
@@ -114,16 +114,16 @@ func (v *vcenterConfig) settings() []setting {
 // settings is what holds for the whole process, or for each vCenter alike.
 func (c *config) settings() []setting {
 	return slices.Concat([]setting{
-		{"LOG_DIR", "log.dir", "", "directory to keep the logs in; without it and NATS_URL they are in memory and end with the process", to(&c.logDir, anyText)},
+		{"LOG_DIR", "log.dir", "", "directory to keep the logs in; without it and NATS_URL they are in memory and end with the process", to(&c.logDir, parsePath)},
 		{"NATS_URL", "log.natsURL", "", "servers of a NATS cluster with JetStream to keep the logs in, with commas between, as nats://nats:4222", to(&c.nats.url, parseNATSURL)},
-		{"NATS_CREDENTIALS_FILE", "log.natsCredentialsFile", "", "file with the credentials for NATS", to(&c.nats.credentials, anyText)},
-		{"NATS_CA_FILE", "log.natsCAFile", "", "PEM file of the authorities to trust for NATS instead of the system's", to(&c.nats.caFile, anyText)},
+		{"NATS_CREDENTIALS_FILE", "log.natsCredentialsFile", "", "file with the credentials for NATS", to(&c.nats.credentials, parsePath)},
+		{"NATS_CA_FILE", "log.natsCAFile", "", "PEM file of the authorities to trust for NATS instead of the system's", to(&c.nats.caFile, parsePath)},
 		{"LOG_REPLICAS", "log.replicas", "", "copies of each log in the NATS cluster, 1 to 5; three by default, if it has as many servers", to(&c.nats.replicas, parseReplicas)},
 		{"LOG_RETENTION", "log.retention", "7d", "how long an event is kept, in LOG_DIR or NATS; 0 for ever", to(&c.retention, duration.Parse)},
 		{"LOG_MAX_BYTES", "log.maxBytes", "", "how much the events of a vCenter may take: in memory, by default 256MiB; in LOG_DIR or NATS, by default 2GiB", to(&c.logBytes, parseSize)},
 		{"LOG_MAX_SEGMENT_SIZE", "log.segmentSize", "1000", "half of how many events of a vCenter are in memory; without LOG_DIR and NATS_URL, that is the log", to(&c.segment, parseCount)},
-		{"LOG_MAX_RECORD_SIZE_BYTES", "log.maxRecordSizeBytes", "524288", "largest event; a larger one loses its details and is marked truncated", to(&c.recordBytes, parseSize)},
-		{"INDEX_MAX_EVENTS", "log.indexMaxEvents", "2000000", "how many events of a vCenter, the newest, are indexed in memory, some 45 bytes each: counts, and the search for rare events, go back so far", to(&c.indexed, parseCount)},
+		{"LOG_MAX_RECORD_SIZE_BYTES", "log.maxRecordSizeBytes", "524288", "largest event; a larger one loses its details and is marked truncated", to(&c.recordBytes, parseRecordSize)},
+		{"INDEX_MAX_EVENTS", "log.indexMaxEvents", "2000000", "how many events of a vCenter, the newest, are indexed in memory, some 41 bytes each: counts, and the search for rare events, go back so far", to(&c.indexed, parseCount)},
 		{"WATCH_MAX_AGE", "watchMaxAge", "30m", "how long a watch lives before its client has to come again", to(&c.watchMaxAge, parseAge)},
 	}, c.access.settings(), []setting{
 		{"PORT", "port", "8080", "TCP port to serve on", to(&c.port, parsePort)},
@@ -146,20 +146,19 @@ type value struct {
 // vCenters are described by one of the two. Its error is the first of the problems.
 func readConfig(getenv func(string) string, path string) (config, error) {
 	c, found := gatherConfig(getenv, path)
-	if len(found) > 0 {
-		return config{}, found[0]
-	}
-	return c, nil
+	return c, found.first()
 }
 
 // gatherConfig is readConfig that goes on to find all problems. They name the setting to mend,
-// as it is called where it was set.
+// as it is called where it was set. There is no vCenter in it where only what is wrong in the
+// file could tell of one.
 func gatherConfig(getenv func(string) string, path string) (config, problems) {
 	var file configFile
 	var found problems
 	if path != "" {
 		file, found = readFile(path)
 	}
+	unclear := len(found) > 0 // whether the file has more to tell
 	fromEnv := func(s setting) value { return value{getenv(s.env), s.env, "environment: " + s.env} }
 	var c config
 	c.labels, c.given = found.apply(c.settings(), func(s setting) value {
@@ -170,9 +169,11 @@ func gatherConfig(getenv func(string) string, path string) (config, problems) {
 	})
 	found.add(c.checkLog()...)
 	found.add(c.access.check(c.labels, c.given)...)
-	if len(file.vcenters) == 0 {
+	switch {
+	case len(file.vcenters) == 0 && unclear && strings.TrimSpace(getenv("VCENTER_URL")) == "":
+	case len(file.vcenters) == 0:
 		c.vcenters = []vcenterConfig{found.readVCenter(fromEnv)}
-	} else {
+	default:
 		for _, s := range new(vcenterConfig).settings() {
 			if strings.TrimSpace(getenv(s.env)) != "" {
 				found.add(fmt.Errorf("%s is set, but %s has %s, which say all about each; unset the one or remove the other", s.env, path, vcentersKey))
@@ -218,6 +219,17 @@ func (p problems) Error() string {
 
 func (p problems) Unwrap() []error { return p }
 
+// first returns the first, with how many more there are, or nil if there is none.
+func (p problems) first() error {
+	switch len(p) {
+	case 0:
+		return nil
+	case 1:
+		return p[0]
+	}
+	return fmt.Errorf("%w (and %d more: vstream serve --check-config tells all)", p[0], len(p)-1)
+}
+
 // checkLog finds settings of the log that do not go together.
 func (c *config) checkLog() (found problems) {
 	set := c.given.set
@@ -230,6 +242,9 @@ func (c *config) checkLog() (found problems) {
 	if c.logBytes != 0 && c.logBytes < 2*c.recordBytes {
 		found.add(fmt.Errorf("%s: a log must have room for two of the largest events, %s (%s)", c.labels["LOG_MAX_BYTES"],
 			humanize.IBytes(uint64(2*c.recordBytes)), c.labels["LOG_MAX_RECORD_SIZE_BYTES"]))
+	}
+	if set("NATS_CREDENTIALS_FILE") && strings.Contains(c.nats.url, "@") {
+		found.add(fmt.Errorf("%s and %s both say who vstream is to NATS; take the user out of the address", c.labels["NATS_CREDENTIALS_FILE"], c.labels["NATS_URL"]))
 	}
 	for _, env := range []string{"NATS_CREDENTIALS_FILE", "NATS_CA_FILE", "LOG_REPLICAS"} {
 		if set(env) && !set("NATS_URL") {
@@ -374,6 +389,18 @@ func to[T any](target *T, parse func(string) (T, error)) func(string) error {
 
 func anyText(s string) (string, error) { return s, nil }
 
+// parsePath takes any path but those that a shell should have changed: a log would be kept in a
+// directory of that name.
+func parsePath(s string) (string, error) {
+	switch {
+	case s == "~", strings.HasPrefix(s, "~/"):
+		return "", fmt.Errorf("%q: nothing stands for ~ here; write the whole path", s)
+	case s[0] == '"', s[0] == '\'':
+		return "", fmt.Errorf("%s: the quotes are taken for a part of the path; write it without them", s)
+	}
+	return s, nil
+}
+
 func parseName(s string) (string, error) {
 	if !regexp.MustCompile(`^[a-z0-9-]{1,63}$`).MatchString(s) {
 		return "", fmt.Errorf("%q is not a name of up to 63 lower-case letters, digits and dashes", s)
@@ -442,6 +469,15 @@ func parseSize(s string) (int64, error) {
 		return 0, fmt.Errorf("%q is not a size; write for example 524288 or 256MiB", s)
 	}
 	return int64(n), nil
+}
+
+// parseRecordSize reads how large an event may be. A store takes messages of 64 MiB.
+func parseRecordSize(s string) (int64, error) {
+	n, err := parseSize(s)
+	if err == nil && n > 32<<20 {
+		return 0, fmt.Errorf("%q is too much; the most is 32MiB", s)
+	}
+	return n, err
 }
 
 // parseAge reads how long a watch lives. Below a second, clients would do little but come

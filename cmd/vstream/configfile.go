@@ -52,7 +52,7 @@ func (s section) has(wanted setting) bool { return s.values[wanted.key].value !=
 func readFile(path string) (configFile, problems) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return configFile{}, problems{fmt.Errorf("read the configuration: %w", err)}
+		return configFile{}, problems{fmt.Errorf("read the configuration that --config or %s names: %w", fileVariable, err)}
 	}
 	var document, more yaml.Node
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
@@ -87,7 +87,9 @@ func (p *problems) entries(s section, lists map[string]*yaml.Node, key, each str
 	for i, node := range list.Content {
 		e := section{path: s.path, prefix: fmt.Sprintf("%s[%d].", key, i), values: map[string]entry{}}
 		p.read(e, node, "", known)
-		all = append(all, e)
+		if target(node).Kind != yaml.ScalarNode || target(node).Tag == "!!null" { // of others there is nothing to tell
+			all = append(all, e)
+		}
 	}
 	return all
 }
@@ -100,7 +102,7 @@ func (p *problems) read(s section, node *yaml.Node, within string, known []strin
 		return nil
 	}
 	if node.Kind != yaml.MappingNode {
-		p.add(fmt.Errorf("%s:%d: there should be settings here, as in port: 8080", s.path, node.Line))
+		p.add(s.noSettings(node.Line, within, known))
 		return nil
 	}
 	found := map[string]*yaml.Node{}
@@ -108,7 +110,7 @@ func (p *problems) read(s section, node *yaml.Node, within string, known []strin
 	for i := 0; i < len(node.Content); i += 2 {
 		name, value := node.Content[i], target(node.Content[i+1])
 		key := within + name.Value
-		if seen[key] {
+		if _, elsewhere := s.values[key]; elsewhere || seen[key] { // log.dir is also dir within log
 			p.add(fmt.Errorf("%s:%d: %s%s is there twice", s.path, name.Line, s.prefix, key))
 			continue
 		}
@@ -132,6 +134,18 @@ func (p *problems) read(s section, node *yaml.Node, within string, known []strin
 	return found
 }
 
+func (s section) noSettings(line int, within string, known []string) error {
+	if outer := strings.TrimSuffix(within, "."); outer != "" {
+		below := slices.DeleteFunc(slices.Clone(known), func(k string) bool { return !strings.HasPrefix(k, within) })
+		return fmt.Errorf("%s:%d: %s has no value of its own; there are %s", s.path, line, outer, strings.Join(below, ", "))
+	}
+	example := "port: 8080"
+	if s.prefix != "" {
+		example = known[0] + ": …"
+	}
+	return fmt.Errorf("%s:%d: there should be settings here, as in %s", s.path, line, example)
+}
+
 // describes reports whether key is a setting, and whether it is the beginning of some.
 func describes(known []string, key string) (inner, leaf bool) {
 	for _, k := range known {
@@ -149,10 +163,29 @@ func (s section) unknown(line int, key string, known, lists []string) error {
 		}
 	}
 	err := fmt.Errorf("%s:%d: there is no setting %s%s", s.path, line, s.prefix, key)
-	if near := spelling.Nearest(key, candidates); near != "" {
+	near := spelling.Nearest(key, candidates)
+	if near == "" && s.prefix == "" {
+		near = misplaced(key)
+	}
+	if near != "" {
 		return fmt.Errorf("%w; did you mean %s?", err, near)
 	}
-	return fmt.Errorf("%w; there are %s", err, strings.Join(candidates, ", "))
+	return fmt.Errorf("%w; there are %s", err, strings.Join(slices.Concat(known, lists), ", "))
+}
+
+// misplaced returns the key of the setting that has the last word of a key elsewhere, or whose
+// variable it is; or "".
+func misplaced(key string) string {
+	last := func(k string) string { return k[strings.LastIndex(k, ".")+1:] }
+	means := func(s setting) bool { return s.env == key || strings.EqualFold(last(s.key), last(key)) }
+	global, each := new(config).settings(), new(vcenterConfig).settings()
+	if i := slices.IndexFunc(global, means); i >= 0 {
+		return global[i].key
+	}
+	if i := slices.IndexFunc(each, means); i >= 0 {
+		return vcentersKey + "[]." + each[i].key
+	}
+	return ""
 }
 
 // target is what an alias stands for.

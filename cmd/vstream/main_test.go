@@ -167,6 +167,7 @@ Some settings do what they say, and may be regretted. A server warns of them at 
 | 'VCENTER_INSECURE=true', 'VCENTER_URL=http://…' | who is on the way to the vCenter gets its password |
 | 'CORS_ORIGINS=*' | every page in a browser that reaches the port may read |
 | 'WATCH_MAX=0' | readers can use up the memory |
+| one address for two vCenters | each of its events is there twice |
 | a password in 'NATS_URL' | it shows wherever the address does |
 
 ## Saved views

@@ -40,7 +40,7 @@ func printConfig(getenv func(string) string, path string, out io.Writer) error {
 		switch {
 		case s.env == "LOG_RETENTION" && c.logDir == "" && c.nats.url == "":
 			continue // it would be refused: in memory it means nothing
-		case s.env == "LOG_MAX_BYTES" && !ok && c.defaultLogBytes() >= 2*c.recordBytes:
+		case s.env == "LOG_MAX_BYTES" && !ok:
 			g, ok = given{fmt.Sprintf("%dMiB", c.defaultLogBytes()>>20), byDefault}, true
 		case s.env == "NATS_URL" && ok && masked(g.text) != g.text:
 			g = given{masked(g.text), g.origin + "; put its secret in the place of " + maskedText}

@@ -6,9 +6,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
+	"log/slog"
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,9 +23,13 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/chromedp/chromedp"
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/rulefmt"
+	"github.com/prometheus/prometheus/promql/parser"
 	"go.yaml.in/yaml/v3"
 	apps "k8s.io/api/apps/v1"
 	strict "sigs.k8s.io/yaml"
@@ -401,6 +409,65 @@ func TestTheRecipesSayWhatTheyMissedAndGoOn(t *testing.T) {
 	}
 }
 
+// A recipe shows a token, and an answer that breaks off in the middle of an event or a page is asked for
+// again.
+func TestTheRecipesShowATokenAndGoOnAfterHalfAnAnswer(t *testing.T) {
+	vc := vcentertest.New(t)
+	vc.PostN(40)
+	serve := start(t, []string{"PORT=0", "VCENTER_URL=" + vc.URL().String(), "VCENTER_SECRET_PATH=" + vc.Secret(t), "VCENTER_NAME=vc1",
+		"VCENTER_INSECURE=true", "VCENTER_STREAM_BEGIN=1h", "CLOUDEVENT_TYPE_PREFIX=com.vmware.vsphere"}, "serve")
+	base := api(serve)
+	until(t, base+"/events", has(40))
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var cooks []*cook
+	for _, r := range cookable(t) {
+		t.Setenv("VSTREAM_TOKEN_FILE", token)
+		cooks = append(cooks, newCook(t, r, newBrittle(t, base)))
+	}
+	for _, c := range cooks {
+		c.waitFor(40)
+		checkAll(t, c.name, c.got(), vc, false)
+	}
+}
+
+// newBrittle returns the address of something in front of a server that refuses who has no token and
+// breaks off its first answer.
+func newBrittle(t *testing.T, server string) string {
+	address, err := url.Parse(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address.Path = ""
+	var once sync.Once
+	proxy := &httputil.ReverseProxy{
+		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(address) },
+		FlushInterval: -1,
+		ErrorLog:      log.New(io.Discard, "", 0),
+		ModifyResponse: func(r *http.Response) error {
+			once.Do(func() {
+				whole := r.Body
+				r.Body = struct {
+					io.Reader
+					io.Closer
+				}{io.MultiReader(io.LimitReader(whole, 5000), iotest.ErrReader(io.ErrUnexpectedEOF)), whole}
+			})
+			return nil
+		},
+	}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer secret" {
+			http.Error(w, `{"status":401,"detail":"who are you?"}`, http.StatusUnauthorized)
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
 // A page serves page.html, as one of another origin than the events.
 type page struct{ *httptest.Server }
 
@@ -538,8 +605,12 @@ func parses(name string, text []byte) bool {
 	var any any
 	switch filepath.Ext(name) {
 	case ".yaml":
-		if name == "forwarder.yaml" {
+		switch name {
+		case "forwarder.yaml":
 			return strict.UnmarshalStrict(text, new(apps.StatefulSet)) == nil
+		case "alerts.yaml":
+			_, errs := rulefmt.Parse(text, false, model.UTF8Validation, parser.NewParser(parser.Options{}), slog.New(slog.DiscardHandler))
+			return errs == nil
 		}
 		return yaml.Unmarshal(text, &any) == nil
 	case ".json":

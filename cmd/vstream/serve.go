@@ -56,16 +56,15 @@ func serveCommand() *cobra.Command {
 			case show:
 				return printConfig(os.Getenv, configPath(file), cmd.OutOrStdout())
 			}
-			c, err := readConfig(os.Getenv, configPath(file))
-			if err != nil {
-				return err
-			}
-			if err := c.vcenterMissing(); err != nil {
-				return err
-			}
+			c, found := gatherConfig(os.Getenv, configPath(file))
+			found.add(c.vcenterMissing())
 			logger := newLogger(cmd.ErrOrStderr(), c.debug)
+			// Before what is wrong, for it may be the reason.
 			if names := strangers(os.Environ()); len(names) > 0 {
 				logger.Warn("the environment holds variables that are no settings; they are ignored", "variables", strings.Join(names, ", "))
+			}
+			if err := found.first(); err != nil {
+				return err
 			}
 			engine := c.engine(logger)
 			readings := c.readings(engine, logger)
@@ -194,7 +193,7 @@ func checkFiles(readings []reading) error {
 	var first error
 	wrong := 0
 	for _, r := range readings {
-		err := r.checkFiles()
+		err := r.checkFiles().first()
 		if err == nil {
 			continue
 		}
@@ -212,14 +211,14 @@ func checkFiles(readings []reading) error {
 	return first
 }
 
-func (r reading) checkFiles() error {
+func (r reading) checkFiles() (found problems) {
 	if err := r.source.CheckCredentials(); err != nil {
-		return fmt.Errorf("%s: %w; %s", r.labels["VCENTER_SECRET_PATH"], err, secretAdvice(err))
+		found.add(fmt.Errorf("%s: %w; %s", r.labels["VCENTER_SECRET_PATH"], err, secretAdvice(err)))
 	}
 	if err := r.source.CheckTrust(); err != nil {
-		return fmt.Errorf("%s: %w", r.labels["VCENTER_CA_FILE"], err)
+		found.add(fmt.Errorf("%s: %w", r.labels["VCENTER_CA_FILE"], err))
 	}
-	return nil
+	return found
 }
 
 func secretAdvice(err error) string {

@@ -56,8 +56,18 @@ func tokenNewCommand() *cobra.Command {
 	return cmd
 }
 
-// appendLine appends a line to a file, which it makes if it is not there.
+// appendLine appends a line to a file, which it makes if it is not there, and ends the line before
+// if an editor has not.
 func appendLine(path, line string) error {
+	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if len(text) > 0 && text[len(text)-1] != '\n' {
+			line = "\n" + line
+		}
+	}
 	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err

@@ -256,6 +256,13 @@ func valueError(err error, invalid *pflag.InvalidValueError) error {
 // flagAdvice says which flag may have been meant by a name or a letter that is not known; it
 // is empty where none comes to mind.
 func flagAdvice(cmd *cobra.Command, name string, shorthand bool) string {
+	if cmd.Flags().Lookup("config") != nil || cmd.Name() == "demo" {
+		for _, s := range slices.Concat(new(vcenterConfig).settings(), new(config).settings()) {
+			if s.env == strings.ToUpper(strings.ReplaceAll(name, "-", "_")) {
+				return "it is a variable: " + s.env
+			}
+		}
+	}
 	flags := map[string]string{} // the command that has it, where it is below this one
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { flags[f.Name] = "" })
 	for _, below := range cmd.Commands() {

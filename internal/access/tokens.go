@@ -48,12 +48,13 @@ const nameAdvice = "a name is up to 100 letters, digits and any of . _ @ + -"
 
 // parseTokens reads lines of a name, a colon, and the SHA-256 of a token in hexadecimal
 // digits. Empty lines, and those that begin with #, say nothing. A name may have several
-// tokens, as while one is being replaced; an empty file lets nobody in.
+// tokens, as while one is being replaced; an empty file lets nobody in. A byte order mark in front
+// is no matter.
 func parseTokens(data []byte) ([]entry, error) {
 	entries := []entry{}
 	lines := map[[sha256.Size]byte]int{}
 	number := 0
-	for line := range bytes.Lines(data) {
+	for line := range bytes.Lines(bytes.TrimPrefix(data, []byte("\ufeff"))) {
 		number++
 		text := strings.TrimSpace(string(line))
 		if text == "" || strings.HasPrefix(text, "#") {

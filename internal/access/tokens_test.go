@@ -24,6 +24,7 @@ func TestAFileOfTokensIsReadOrItsBadLineNamed(t *testing.T) {
 		{"# none yet\n\n  \n", 0, ""},
 		{"alice:" + sum, 1, ""},
 		{"# tokens\r\n\r\nalice : " + strings.ToUpper(sum) + " \r\n", 1, ""},
+		{"\ufeffalice:" + sum, 1, ""},
 		{"a@example.com:" + sum + "\nb:" + strings.Repeat("0", 64) + "\n", 2, ""},
 		{"alice:" + sum + "\nalice:" + strings.Repeat("0", 64), 2, ""},
 		{"alice:" + sum + "\n# comment\nbob:" + sum, 0, "line 3: line 1 has the same token"},

@@ -9,13 +9,16 @@ package tracing
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"sync/atomic"
 	"time"
 
+	"github.com/go-logr/logr"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -59,6 +62,7 @@ func Start(ctx context.Context, version string, logger *slog.Logger) (*Tracer, e
 			break
 		}
 	}
+	otel.SetLogger(logr.New(complaints{logger}))
 	exporter, err := otlptracehttp.New(ctx)
 	if err != nil {
 		return nil, err
@@ -80,6 +84,34 @@ func Start(ctx context.Context, version string, logger *slog.Logger) (*Tracer, e
 	provider := sdk.NewTracerProvider(sdk.WithBatcher(exporter), sdk.WithResource(about))
 	return &Tracer{provider: provider, tracer: provider.Tracer("vstream", trace.WithInstrumentationVersion(version))}, nil
 }
+
+// complaints is what OpenTelemetry's libraries say of variables that they do not understand. The
+// values are left out: those of OTEL_EXPORTER_OTLP_HEADERS are secrets.
+type complaints struct{ logger *slog.Logger }
+
+// Init implements [logr.LogSink].
+func (complaints) Init(logr.RuntimeInfo) {}
+
+// Enabled implements [logr.LogSink]: nothing but errors is of interest.
+func (complaints) Enabled(int) bool { return false }
+
+// Info implements [logr.LogSink].
+func (complaints) Info(int, string, ...any) {}
+
+// Error implements [logr.LogSink].
+func (c complaints) Error(err error, doing string, _ ...any) {
+	var address *url.Error
+	if errors.As(err, &address) {
+		err = address.Err // it may hold a password
+	}
+	c.logger.Warn("a variable OTEL_… is not understood; traces go without it", "doing", doing, "error", err)
+}
+
+// WithValues implements [logr.LogSink].
+func (c complaints) WithValues(...any) logr.LogSink { return c }
+
+// WithName implements [logr.LogSink].
+func (c complaints) WithName(string) logr.LogSink { return c }
 
 // Stop sends what is left, for a second at most. No span is sent after it.
 func (t *Tracer) Stop(ctx context.Context) error {

@@ -138,6 +138,26 @@ func TestThereAreNoTracesUnlessTheyAreAskedFor(t *testing.T) {
 	}
 }
 
+func TestASlipInTheVariablesIsToldWithoutTheirValues(t *testing.T) {
+	for name, text := range map[string]string{
+		"OTEL_EXPORTER_OTLP_HEADERS":         "Authorization: Bearer hunter2",
+		"OTEL_EXPORTER_OTLP_TRACES_HEADERS":  "authorization=hunter2%zz",
+		"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://user:hunter2%@127.0.0.1:1",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+			t.Setenv(name, text)
+			var said strings.Builder
+			if _, err := Start(t.Context(), "v1", logger(&said)); err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(said.String(), "a variable OTEL_… is not understood") || strings.Contains(said.String(), "hunter2") {
+				t.Errorf("it says %q", said.String())
+			}
+		})
+	}
+}
+
 func TestACollectorThatTakesNothingHoldsUpNobody(t *testing.T) {
 	hold := make(chan struct{})
 	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {

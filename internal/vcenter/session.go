@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/vmware/govmomi/fault"
 	"github.com/vmware/govmomi/property"
@@ -119,10 +120,15 @@ func (s *Source) credentials() (*url.Userinfo, error) {
 		if err != nil {
 			return "", fmt.Errorf("read credentials: %w", err)
 		}
-		if text := strings.TrimSpace(string(text)); text != "" {
-			return text, nil
+		const mark = "\ufeff" // which some editors begin a file with
+		line := strings.TrimSpace(strings.TrimPrefix(string(text), mark))
+		switch {
+		case line == "":
+			return "", fmt.Errorf("read credentials: %s is empty", filepath.Join(s.SecretPath, name))
+		case !utf8.ValidString(line) || strings.ContainsAny(line, "\r\n\x00"):
+			return "", fmt.Errorf("read credentials: %s is not one line of text in UTF-8", filepath.Join(s.SecretPath, name))
 		}
-		return "", fmt.Errorf("read credentials: %s is empty", filepath.Join(s.SecretPath, name))
+		return line, nil
 	}
 	name, err := read("username")
 	if err != nil {

@@ -304,7 +304,7 @@ func TestSecretsAreTrimmedAndReadAnewAtEachOpen(t *testing.T) {
 	source.Begin = 0
 	ctx := patience(t)
 	for _, user := range []string{"user", "LAB\\someone"} {
-		if err := os.WriteFile(filepath.Join(source.SecretPath, "username"), []byte("\n"+user+" \n"), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(source.SecretPath, "username"), []byte("\ufeff\r\n"+user+" \r\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := source.Open(ctx, time.Now().Add(-time.Hour)); err != nil {
@@ -323,11 +323,15 @@ func TestSecretsAreTrimmedAndReadAnewAtEachOpen(t *testing.T) {
 	}
 }
 
-func TestFilesThatAreMissingOrEmptyAreNamed(t *testing.T) {
+func TestFilesThatAreMissingOrNoTextAreNamed(t *testing.T) {
 	for _, c := range []struct{ dir, want string }{
 		{filepath.Join(t.TempDir(), "absent"), filepath.Join("absent", "username")},
 		{secret(t, "user", " \n"), "password is empty"},
 		{secret(t, "", "pass"), "username is empty"},
+		{secret(t, "user\npass", "pass"), "username is not one line"},
+		{secret(t, "user", "p\x00a\x00s\x00s\x00"), "password is not one line"}, // UTF-16
+		{secret(t, "user", "\xff\xfep\x00"), "password is not one line"},
+		{secret(t, "user", "p\xe4ss"), "in UTF-8"},
 	} {
 		source := &vcenter.Source{SecretPath: c.dir}
 		if err := source.CheckCredentials(); err == nil || !strings.Contains(err.Error(), c.want) {

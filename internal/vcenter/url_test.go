@@ -1,6 +1,9 @@
 package vcenter
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestParseURL(t *testing.T) {
 	for _, c := range []struct{ in, want string }{
@@ -22,9 +25,21 @@ func TestParseURL(t *testing.T) {
 	}
 	for _, bad := range []string{
 		"", "https://", "ftp://vc", "https://user:secret@vc", "https://vc/sdk?x=1", "https://vc/#a", "https://vc:port", "::", "https:// vc",
+		"https://vc:0", "https://vc:65536", "https:/vc", "https//vc", "http:vc",
 	} {
 		if got, err := ParseURL(bad); err == nil {
 			t.Errorf("ParseURL(%q) = %v, want an error", bad, got)
+		}
+	}
+}
+
+func TestAPasswordInAnAddressIsNotRepeated(t *testing.T) {
+	for _, bad := range []string{
+		"https://user:hunter2@vc", "https://user:hunter2%@vc", "https://user:hunter2/@vc", "https://user:hunter2#@vc", "https://user:1?hunter2@vc",
+		"https:/user:hunter2@vc", "user:hunter2@vc", "ftp://user:hunter2@vc", "https://hunter2@@vc",
+	} {
+		if _, err := ParseURL(bad); err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("the error about %q is %v", bad, err)
 		}
 	}
 }

@@ -1,5 +1,5 @@
 // Follow the events of vSphere, from where the last run ended: node follow.mjs SERVER PLACE [QUERY]
-// Nothing but Node 18 is needed.
+// VSTREAM_TOKEN_FILE names the file with a token, if the server wants one. Nothing but Node 18 is needed.
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -12,7 +12,9 @@ async function* follow() {
     const url = new URL(resume ?? `/api/v1/events?${query}&cursor=${read()}`, server);
     let wait = 1;
     try {
-      const headers = { Accept: "text/event-stream" }; // and Authorization: "Bearer …"
+      const headers = { Accept: "text/event-stream" };
+      const token = process.env.VSTREAM_TOKEN_FILE;
+      if (token) headers.Authorization = "Bearer " + readFileSync(token, "ascii").trim();
       // A bookmark comes every 15 seconds, so a connection that is silent for longer is dead.
       const dead = new AbortController();
       let timer = setTimeout(() => dead.abort(), 60_000);
@@ -22,9 +24,9 @@ async function* follow() {
         console.error(`missed up to ${problem.missed} events`);
         [resume, wait] = [problem.resume, 0];
       } else if (answer.status === 429 || answer.status >= 500) {
-        wait = Number(answer.headers.get("Retry-After") ?? 5);
+        wait = Number(answer.headers.get("Retry-After")) || 5;
       } else if (!answer.ok) { // it does not pass by itself
-        console.error((await answer.json()).detail);
+        console.error(`${server} answers ${answer.status}: ${await answer.text()}`);
         process.exit(1);
       } else {
         let rest = "";
@@ -45,7 +47,8 @@ async function* follow() {
       }
       clearTimeout(timer);
     } catch (err) {
-      if (!(err instanceof TypeError || err.name === "AbortError")) throw err; // fetch: the server is away
+      if (!(err instanceof TypeError || err.name === "AbortError")) throw err;
+      console.error(`${server}: ${err.cause ?? err}; trying again`); // fetch: it is away, or restarts
     }
     await sleep(wait * 1000);
   }

@@ -24,7 +24,8 @@ def follow(server, place, query=""):
         url = urllib.parse.urljoin(server, resume or f"/api/v1/events?{query}&cursor={read(place)}")
         wait = 1
         try:
-            with connect(url) as stream:
+            # A bookmark comes every 15 seconds, so a connection that is silent for longer is dead.
+            with urllib.request.urlopen(urllib.request.Request(url, headers=headers()), timeout=60) as stream:
                 for name, cursor, data in messages(stream):
                     if name == "message":
                         yield json.loads(data)
@@ -42,19 +43,19 @@ def follow(server, place, query=""):
             elif err.code == 429 or err.code >= 500:
                 wait = int(err.headers.get("Retry-After", 5))
             else:  # it does not pass by itself: no token, another log (409), a filter that is not understood
-                raise SystemExit(json.loads(body)["detail"]) from err
-        except (OSError, http.client.HTTPException):
-            pass  # the server is away, or restarts
+                raise SystemExit(f"{server} answers {err.code}: {body.decode(errors='replace')}") from err
+        except (OSError, http.client.HTTPException) as err:  # the server is away, or restarts
+            print(f"{server}: {err or 'no answer'}; trying again", file=sys.stderr)
         time.sleep(wait)
 
 
-def connect(url):
-    headers = {"Accept": "text/event-stream"}
+def headers():
+    """Return what a request has to say: what we take, and who we are."""
+    said = {"Accept": "text/event-stream"}
     if token := os.environ.get("VSTREAM_TOKEN_FILE"):
         with open(token, encoding="ascii") as f:
-            headers["Authorization"] = "Bearer " + f.read().strip()
-    # A bookmark comes every 15 seconds, so a connection that is silent for longer is dead.
-    return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=60)
+            said["Authorization"] = "Bearer " + f.read().strip()
+    return said
 
 
 def messages(lines):

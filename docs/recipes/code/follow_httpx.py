@@ -7,7 +7,7 @@ from urllib.parse import urljoin
 
 import httpx
 
-from follow import messages, read, write  # follow.py, beside this file
+from follow import headers, messages, read, write  # follow.py, beside this file
 
 
 async def follow(client, server, place, query=""):
@@ -17,7 +17,7 @@ async def follow(client, server, place, query=""):
         url = urljoin(server, resume or f"/api/v1/events?{query}&cursor={read(place)}")
         wait = 1
         try:
-            async with client.stream("GET", url, headers={"Accept": "text/event-stream"}, timeout=60) as answer:
+            async with client.stream("GET", url, headers=headers(), timeout=60) as answer:
                 if answer.status_code == 410:
                     problem = json.loads(await answer.aread())
                     print(f"missed up to {problem['missed']} events", file=sys.stderr)
@@ -25,7 +25,7 @@ async def follow(client, server, place, query=""):
                 elif answer.status_code == 429 or answer.status_code >= 500:
                     wait = int(answer.headers.get("Retry-After", 5))
                 elif answer.is_error:
-                    raise SystemExit(json.loads(await answer.aread())["detail"])
+                    raise SystemExit(f"{server} answers {answer.status_code}: {(await answer.aread()).decode()}")
                 else:
                     rest = b""  # not aiter_lines: it also ends lines at characters that JSON may hold
                     async for chunk in answer.aiter_bytes():
@@ -36,13 +36,13 @@ async def follow(client, server, place, query=""):
                             if cursor:
                                 write(place, cursor)
                                 resume = None
-        except httpx.HTTPError:
-            pass
+        except httpx.HTTPError as err:
+            print(f"{server}: {err or type(err).__name__}; trying again", file=sys.stderr)
         await asyncio.sleep(wait)
 
 
 async def main():
-    async with httpx.AsyncClient() as client:  # which can have a token, or verify=
+    async with httpx.AsyncClient() as client:  # which can have verify=
         async for event in follow(client, *sys.argv[1:]):
             print(event["id"], event["time"], event["severity"], event["data"]["FullFormattedMessage"], flush=True)
 

@@ -7,17 +7,17 @@ from urllib.parse import urljoin
 
 import requests
 
-from follow import messages, read, write  # follow.py, beside this file
+from follow import headers, messages, read, write  # follow.py, beside this file
 
 
 def follow(server, place, query="", session=None):
     """Yield each event, for ever. It counts as dealt with when the next one is asked for."""
-    session, resume = session or requests.Session(), None  # a session can have a token, or verify=
+    session, resume = session or requests.Session(), None  # a session can have verify=
     while True:
         url = urljoin(server, resume or f"/api/v1/events?{query}&cursor={read(place)}")
         wait = 1
         try:
-            with session.get(url, headers={"Accept": "text/event-stream"}, stream=True, timeout=(10, 60)) as answer:
+            with session.get(url, headers=headers(), stream=True, timeout=(10, 60)) as answer:
                 if answer.status_code == 410:
                     problem = answer.json()
                     print(f"missed up to {problem['missed']} events", file=sys.stderr)
@@ -25,7 +25,7 @@ def follow(server, place, query="", session=None):
                 elif answer.status_code == 429 or answer.status_code >= 500:
                     wait = int(answer.headers.get("Retry-After", 5))
                 elif not answer.ok:
-                    raise SystemExit(answer.json()["detail"])
+                    raise SystemExit(f"{server} answers {answer.status_code}: {answer.text}")
                 else:
                     for name, cursor, data in messages(answer.iter_lines(chunk_size=None)):
                         if name == "message":
@@ -33,8 +33,8 @@ def follow(server, place, query="", session=None):
                         if cursor:
                             write(place, cursor)
                             resume = None
-        except requests.RequestException:
-            pass
+        except requests.RequestException as err:
+            print(f"{server}: {err}; trying again", file=sys.stderr)
         time.sleep(wait)
 
 
