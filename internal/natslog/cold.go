@@ -11,8 +11,18 @@ import (
 	"vstream"
 )
 
+// maxReads is how many reads for readers there are at a time: what NATS has to say to us besides,
+// it says over the same connection.
+const maxReads = 16
+
 // read returns at least one and at most n records from the first at seq or later on.
 func (l *Log) read(ctx context.Context, seq uint64, n int) ([]record, error) {
+	select {
+	case l.reads <- struct{}{}:
+		defer func() { <-l.reads }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 	l.mu.RLock()
 	s := l.stream
 	l.mu.RUnlock()

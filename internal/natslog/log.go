@@ -40,9 +40,12 @@ type Log struct {
 	heard   atomic.Pointer[time.Time] // when NATS last told what the stream holds; nil before
 	tag     atomic.Pointer[string]    // stored under mu; that of stream, nil before there was one
 
-	marks marks        // has its own lock
-	cold  cache        // has its own lock
-	runs  atomic.Int32 // how many runs there are
+	marks marks // has its own lock
+	cold  cache // has its own lock
+
+	shared sharing       // has its own lock
+	reads  chan struct{} // capacity maxReads; holds one for each read under way
+	runs   atomic.Int32  // how many runs there are
 }
 
 func newLog(name string, config *Config) *Log {
@@ -52,6 +55,7 @@ func newLog(name string, config *Config) *Log {
 		logger: config.Logger.With("vcenter", name),
 		loaded: make(chan struct{}),
 		broken: make(chan struct{}, 1),
+		reads:  make(chan struct{}, maxReads),
 
 		failing: make(chan struct{}, 1),
 	}

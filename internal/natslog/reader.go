@@ -79,33 +79,27 @@ func (r *reader) next(ctx context.Context) (events []vstream.Event, ok bool, err
 	l.mu.RUnlock()
 
 	behind = true
-	records, err := r.readBehind(ctx, limit)
+	part, err := r.readBehind(ctx, limit)
 	if err != nil {
 		return nil, false, err
 	}
 	l.mu.RLock()
 	same := r.generation == l.generation
-	if same && records[0].seq > r.seq { // dropped just now, or a hole
+	if same && part.seqs[0] > r.seq { // dropped just now, or a hole
 		err = r.expiredLocked()
 	}
 	l.mu.RUnlock()
 	if !same || err != nil {
 		return nil, false, err
 	}
-	seq := records[len(records)-1].seq + 1
-	events = make([]vstream.Event, 0, len(records))
-	for i := range records {
-		if records[i].seq >= r.end { // there is a hole before it
-			break
-		}
-		events = append(events, records[i].event)
-	}
-	r.pass(events, seq)
-	return events, true, nil
+	seq := part.seqs[len(part.seqs)-1] + 1
+	part = part.until(r.end) // what is behind it has a hole before it
+	r.pass(part.events, seq)
+	return part.events, true, nil
 }
 
 // readBehind reads what follows from the stream, which is far from limit or near.
-func (r *reader) readBehind(ctx context.Context, limit uint64) ([]record, error) {
+func (r *reader) readBehind(ctx context.Context, limit uint64) (stretch, error) {
 	l := r.log
 	now := time.Now()
 	defer func() { r.read = time.Now() }()
@@ -121,14 +115,15 @@ func (r *reader) readBehind(ctx context.Context, limit uint64) ([]record, error)
 	if r.run != nil {
 		records, err := r.run.read(ctx, r.seq)
 		if err == nil {
-			return records, nil
+			return stretchOf(records), nil
 		}
 		r.run, r.noRun = nil, now.Add(runPause)
 		if !errors.Is(err, errRunOver) {
-			return nil, err
+			return stretch{}, err
 		}
 	}
-	return l.read(ctx, r.seq, int(min(readBatch, limit-r.seq)))
+	// All end at the same places, and so have the same before them.
+	return l.readShared(ctx, r.generation, r.seq, int(min(readBatch-r.seq%readBatch, limit-r.seq)))
 }
 
 // endRun ends the run of a reader that has caught up.
