@@ -69,7 +69,8 @@ func (c *config) guard(logger *slog.Logger) (*access.Guard, error) {
 		Issuer:     a.issuer, Audience: a.audience,
 		Origins:     a.origins,
 		RequestRate: a.requestRate,
-		Logger:      logger,
+		Watches:     a.watches, WatchesPerClient: a.watchesPerClient,
+		Logger: logger,
 	})
 	var unusable *access.FileError
 	if errors.As(err, &unusable) {
