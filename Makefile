@@ -56,7 +56,7 @@ fuzz: ## every fuzz target for FUZZTIME (20s)
 SOAK ?= 30m
 
 .PHONY: soak
-soak: ## a server with 500 watchers, faults and restarts for SOAK (30m); writes bench/SOAK.md
+soak: ## a server with 500 watchers, faults and restarts for SOAK (30m), and two rests; writes bench/SOAK.md
 	go test -run '^TestSoak$$' -timeout 0 -v ./cmd/vstream -args -soak $(SOAK) -soak-report '$(CURDIR)/bench/SOAK.md'
 
 STORM ?= 1h

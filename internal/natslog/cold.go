@@ -17,12 +17,10 @@ const maxReads = 16
 
 // read returns at least one and at most n records from the first at seq or later on.
 func (l *Log) read(ctx context.Context, seq uint64, n int) ([]record, error) {
-	select {
-	case l.reads <- struct{}{}:
-		defer func() { <-l.reads }()
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+	if err := l.turn(ctx); err != nil {
+		return nil, err
 	}
+	defer func() { <-l.reads }()
 	l.mu.RLock()
 	s := l.stream
 	l.mu.RUnlock()
@@ -54,6 +52,21 @@ func (l *Log) read(ctx context.Context, seq uint64, n int) ([]record, error) {
 		}
 	}
 	return records, nil
+}
+
+// turn waits until a read may begin, and no longer than for an answer to it: where NATS gives
+// none, those who come last are not to wait for all before them.
+func (l *Log) turn(ctx context.Context) error {
+	patience := time.NewTimer(readTimeout)
+	defer patience.Stop()
+	select {
+	case l.reads <- struct{}{}:
+		return nil
+	case <-patience.C:
+		return l.unavailable(errNoAnswer)
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // cache keeps the records that were read last for Get, which is often called for one event

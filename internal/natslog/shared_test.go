@@ -3,6 +3,7 @@ package natslog
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -85,6 +86,32 @@ func TestAReaderIsToldWhatWentWrongForWhomItWaitedFor(t *testing.T) {
 	if _, err := mustOpen(t, log, vstream.Oldest{}).Next(t.Context()); !errors.Is(err, odd.err) {
 		t.Errorf("it gets %v", err)
 	}
+}
+
+func TestWhoeverMayNotReadForTooLongIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := newLog("vc", &Config{Logger: slog.New(slog.DiscardHandler)})
+		for range maxReads {
+			log.reads <- struct{}{}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := log.read(ctx, 1, 1); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("one who has gone gets %v", err)
+		}
+		began := time.Now()
+		var unavailable *vstream.UnavailableError
+		if _, err := log.read(t.Context(), 1, 1); !errors.As(err, &unavailable) || time.Since(began) != readTimeout {
+			t.Errorf("one who waits gets %v after %v", err, time.Since(began))
+		}
+		go func() {
+			time.Sleep(time.Second)
+			<-log.reads
+		}()
+		if err := log.turn(t.Context()); err != nil {
+			t.Errorf("one whose turn comes gets %v", err)
+		}
+	})
 }
 
 func TestWhatIsSharedIsBoundedAndForgotten(t *testing.T) {
