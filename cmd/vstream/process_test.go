@@ -104,9 +104,11 @@ func (p *process) says(pattern string) []string {
 	}
 }
 
-// stop asks it to stop and expects a clean end.
+// stop asks it to stop and expects a clean end. What has said something listens to signals;
+// before that it may have been born only just, and end with the signal.
 func (p *process) stop() {
 	p.t.Helper()
+	p.says(`.`)
 	if err := p.Process.Signal(os.Interrupt); err != nil {
 		p.t.Fatal(err)
 	}
