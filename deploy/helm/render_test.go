@@ -469,6 +469,7 @@ func TestContradictionsAreRefusedWithWhatToDo(t *testing.T) {
 		{"memory", "auth: {oidcIssuer: 'https://login'}", "auth.oidcAudience is not"},
 		{"memory", "auth: {oidcAudience: x}", "auth.oidcIssuer is not; set both"},
 		{"memory", "tls: {clientCAConfigMap: ca}", "client certificates need TLS"},
+		{"durable", "podLabels: {app.kubernetes.io/name: mine}", "podLabels.app.kubernetes.io/name: by this label the pods are found"},
 		{"memory", "corsOrigins: '*'\nauth: {tokensSecret: t}", "corsOrigins is *, but somebody has to authenticate"},
 		{"memory", "ingress: {enabled: true}", "ingress.hosts is empty"},
 		{"memory", "httpRoute: {enabled: true}", "httpRoute.parentRefs is empty"},

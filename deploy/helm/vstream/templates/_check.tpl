@@ -95,6 +95,11 @@ is in values.schema.json.
 {{- fail "config.port: the pod's port is 8080; set service.port for that of the Service" }}
 {{- end }}
 {{- end }}
+{{- range $key := keys (include "vstream.selector" . | fromYaml) | sortAlpha }}
+{{- if hasKey ($v.podLabels | default dict) $key }}
+{{- fail (printf "podLabels.%s: by this label the pods are found, so it cannot be another; remove it" $key) }}
+{{- end }}
+{{- end }}
 {{- $set := list }}
 {{- range include "vstream.env" . | fromYamlArray }}{{ $set = append $set .name }}{{ end }}
 {{- range $i, $e := $v.extraEnv }}
