@@ -80,10 +80,10 @@ func (v *VCenter) answer(w http.ResponseWriter, r *http.Request, c *call) {
 	fault := v.strike(c)
 	if fault == nil {
 		a := v.perform(r.Context(), c)
-		if r.Context().Err() != nil {
+		a.write(w)
+		if http.NewResponseController(w).Flush() != nil || r.Context().Err() != nil {
 			v.excuse(c)
 		}
-		a.write(w)
 		return
 	}
 	if a, ok := v.instead(fault.Kind, c); ok {

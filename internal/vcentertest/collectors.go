@@ -16,6 +16,7 @@ type collector struct {
 	session *session
 	filter  filter
 	excused bool // the client may not know it, or could not destroy it
+	known   bool // the client has named it, so the answer to its creation has arrived
 	silent  bool
 
 	at   int       // the index in the history of the next event to read
@@ -191,6 +192,7 @@ func (v *VCenter) find(s *session, c *call) (*collector, types.BaseMethodFault) 
 	if h == nil || h.session != s {
 		return nil, notFound(c.this)
 	}
+	h.known, h.excused = true, false
 	return h, nil
 }
 

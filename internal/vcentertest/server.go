@@ -44,7 +44,7 @@ func (v *VCenter) start() {
 
 // Down makes the vCenter unreachable: connections break off, new ones are refused. It
 // knows nothing of what it leaves unanswered, so sessions that are not used again after
-// Up do not count as left behind.
+// Up do not count as left behind, nor do collectors that their client has not named yet.
 func (v *VCenter) Down() {
 	v.door.Lock()
 	defer v.door.Unlock()
@@ -63,6 +63,9 @@ func (v *VCenter) down() {
 	defer v.mu.Unlock()
 	for _, s := range v.sessions {
 		s.excused = true
+	}
+	for _, c := range v.collectors {
+		c.excused = c.excused || !c.known // its id may have been on its way
 	}
 }
 

@@ -152,6 +152,27 @@ func TestDownRefusesAndUpGoesOnAtTheSameAddress(t *testing.T) {
 	}
 }
 
+func TestDownExcusesACollectorWhoseNameMayNotHaveArrived(t *testing.T) {
+	vc := vcentertest.New(t)
+	c := login(t, vc)
+	known := c.collect(withMessages())
+	c.read(known, 1)
+	lost := c.collect(withMessages())
+	vc.Down()
+	vc.Up()
+	c.CloseIdleConnections()
+	if _, err := c.currentTime(); err != nil { // the session is in use again
+		t.Fatal(err)
+	}
+	if n := vc.Collectors(); n != 1 {
+		t.Errorf("%d collectors are left behind, and not the one that was read", n)
+	}
+	c.read(lost, 1)
+	if n := vc.Collectors(); n != 2 {
+		t.Errorf("%d collectors are left behind of two that were read", n)
+	}
+}
+
 func TestTheCertificateCanBeVerified(t *testing.T) {
 	vc := vcentertest.New(t)
 	for trusted, certificate := range map[bool]*x509.Certificate{true: vc.Certificate(), false: vcentertest.New(t).Certificate()} {
