@@ -63,7 +63,7 @@ func (d *documentation) start(ts *testscript.TestScript, block string) {
 	defer out.Close()
 	d.demo = exec.Command("sh", "-eu", "-c", block)
 	d.demo.Dir, d.demo.Stdout, d.demo.Stderr = ts.MkAbs("."), out, out
-	d.demo.Env = []string{"PATH=" + ts.Getenv("PATH"), "TMPDIR=" + ts.Getenv("WORK"), "PORT=0"}
+	d.demo.Env = []string{atOnce, "PATH=" + ts.Getenv("PATH"), "TMPDIR=" + ts.Getenv("WORK"), "PORT=0"}
 	d.demo.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // with the shell
 	ts.Check(d.demo.Start())
 	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {

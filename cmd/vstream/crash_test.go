@@ -104,7 +104,7 @@ func TestNothingIsLostOrDoubledHoweverOftenItIsKilled(t *testing.T) {
 func startAgain(t *testing.T, env []string) *process {
 	t.Helper()
 	p := &process{Cmd: exec.Command("vstream", "serve"), t: t, grew: make(chan struct{}), done: make(chan struct{})}
-	p.Env = env
+	p.Env = append([]string{atOnce}, env...)
 	p.begin()
 	t.Cleanup(func() {
 		_ = p.Process.Kill()

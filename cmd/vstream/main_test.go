@@ -39,6 +39,7 @@ func TestScripts(t *testing.T) {
 			}
 			env.Defer(func() { taken.Close() })
 			env.Setenv("TAKEN_PORT", strconv.Itoa(taken.Addr().(*net.TCPAddr).Port))
+			env.Vars = append(env.Vars, atOnce)
 			document := &documentation{rest: string(access)}
 			env.Defer(document.stop)
 			env.Values["document"] = document

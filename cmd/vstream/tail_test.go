@@ -151,7 +151,7 @@ func (s *station) tail(args ...string) (p *process, said func() string) {
 	stderr := filepath.Join(s.t.TempDir(), "stderr")
 	p = &process{Cmd: exec.Command("sh", append([]string{"-c", `exec vstream tail "$@" 2>` + stderr, "sh", "-o", "ndjson", "-S", s.url()}, args...)...),
 		t: s.t, grew: make(chan struct{}), done: make(chan struct{})}
-	p.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.t.TempDir()}
+	p.Env = []string{atOnce, "PATH=" + os.Getenv("PATH"), "HOME=" + s.t.TempDir()}
 	p.begin()
 	s.t.Cleanup(func() { kill(p) })
 	return p, func() string {
