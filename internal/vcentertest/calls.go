@@ -80,8 +80,9 @@ func (v *VCenter) answer(w http.ResponseWriter, r *http.Request, c *call) {
 	fault := v.strike(c)
 	if fault == nil {
 		a := v.perform(r.Context(), c)
+		away := r.Context().Err() != nil // before the answer: who has got it may go away
 		a.write(w)
-		if http.NewResponseController(w).Flush() != nil || r.Context().Err() != nil {
+		if http.NewResponseController(w).Flush() != nil || away {
 			v.excuse(c)
 		}
 		return
